@@ -115,11 +115,6 @@ class Sampling(Formed):
     stop: StopStrings = ()
     return_token_ids: bool = False
 
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_or_several(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
-
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
         if self.stream_options is not None and not self.stream:

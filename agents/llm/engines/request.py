@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -30,7 +31,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Bias = Annotated[float, Field(ge=-100.0, le=100.0)]
 LogitBias = Annotated[Mapping[NonNegativeInt, Bias], Field(max_length=1024)]
 StopString = Annotated[Text, Field(min_length=1, max_length=1000)]
-StopStrings = Annotated[tuple[StopString, ...], Field(max_length=16)]
+StopStrings = Annotated[
+    tuple[StopString, ...],
+    Field(max_length=16),
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),  # one of them
+]
 
 
 class Conversation(BaseModel):

@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agents.llm import ChatRequest, PhiAgentProps
+from agents.llm.agent.settings import AgentSettings
 from agents.llm.engines import GenerationRequest
 
 
@@ -30,6 +32,15 @@ def test_a_request_without_sense_is_refused_by_the_name_of_its_field(
 ) -> None:
     with pytest.raises(ValidationError, match=named):
         GenerationRequest(**wrong)
+
+
+def test_one_stop_string_may_stand_alone_wherever_there_may_be_several() -> None:
+    assert GenerationRequest(prompt="a", stop="User:").stop == ("User:",)
+    assert PhiAgentProps(stop="User:").stop == ("User:",)
+    assert ChatRequest(messages=[{"role": "user", "content": "a"}], stop="b").stop == ("b",)
+    assert AgentSettings.of(model="a", stop="b").stop == ("b",)
+    with pytest.raises(ValidationError, match=r"stop\.0"):
+        GenerationRequest(prompt="a", stop="")
 
 
 def test_a_refusal_does_not_repeat_the_prompt() -> None:
