@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_CELL_CHARS = 16 * 1024**2
 _MOST = 3.4e38  # of 32 bits
 _SHOWN = 20
+_MISSING = {"na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf"}
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 _NAMELESS = re.compile(r"|Unnamed: [0-9]+")  # pandas writes its index so, and reads it back so
 
@@ -126,6 +127,8 @@ def read_csv(
 def read_labels(rows: list[tuple[int, dict[str, str]]], column: str, path: Path) -> list[str]:
     """The labels of all rows, without blanks around them.
 
+    A word for what is missing is one where all others are numbers; else it may be a name.
+
     Raises:
         DatasetError: a row has none; names its line.
     """
@@ -134,7 +137,15 @@ def read_labels(rows: list[tuple[int, dict[str, str]]], column: str, path: Path)
             raise DatasetError(
                 f"column {column!r} is empty: this row has no label", where=f"{path}:{line}"
             )
-    return [row[column].strip() for _, row in rows]
+    labels = [row[column].strip() for _, row in rows]
+    odd = {label for label in labels if not NUMBER.fullmatch(label)}
+    if len(odd) == 1 and len(set(labels)) > 1 and (word := min(odd)).lower() in _MISSING:
+        raise DatasetError(
+            f"column {column!r} holds {word!r} where all other labels are numbers: fill it in, or "
+            "take the row out",
+            where=f"{path}:{rows[labels.index(word)][0]}",
+        )
+    return labels
 
 
 def class_indices(

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,26 @@ def test_a_table_of_many_columns_is_read_in_time_that_grows_with_them(tmp_path: 
 
 
 REGRESSION = "holds [0-9,]+ different numbers in [0-9,]+ rows, which looks like regression"
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "NULL", "None", "?", "inf"])
+@pytest.mark.parametrize("targets", [["0", "1"], [f"{n}.25" for n in range(60)]])
+def test_a_word_for_what_is_missing_is_no_class_among_numbers(
+    tmp_path: Path, word: str, targets: list[str]
+) -> None:
+    rows = [f"{n},{n % 7},{targets[n % len(targets)]}" for n in range(60)]
+    rows[5] = f"5,5,{word}"
+    with pytest.raises(
+        DatasetError, match=rf"table\.csv:7: column 'label' holds '{re.escape(word)}'"
+    ):
+        load(tmp_path, table(*rows))
+
+
+def test_a_class_may_be_called_like_what_is_missing(tmp_path: Path) -> None:
+    rows = [f"{n},{n % 7},{('DE', 'NA', 'null')[n % 3]}" for n in range(60)]
+    assert load(tmp_path, table(*rows)).class_names == ("DE", "NA", "null")
+    rows = [f"{n},{n % 7},{('NA', 'x')[n % 2]}" for n in range(60)]
+    assert load(tmp_path, table(*rows)).class_names == ("NA", "x")
 
 
 @pytest.mark.parametrize(
