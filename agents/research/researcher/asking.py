@@ -4,7 +4,7 @@ import asyncio
 import csv
 import json
 import re
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -145,7 +145,10 @@ def _proposers(typed: str) -> list[str]:
 
 
 def _name(words: Words, asked: dict[str, Any]) -> str:
-    """What was typed; else a name for this very question, so that it is found when asked again."""
+    """What was typed; else a name for this very question, so that it is found when asked again.
+
+    Data that changed are another question, where they are a file that can be read from here.
+    """
     if words.name is not None:
         if not _NAME.fullmatch(words.name):
             raise UsageError(
@@ -159,5 +162,17 @@ def _name(words: Words, asked: dict[str, Any]) -> str:
     usual["budget"]["seconds"] = asked["budget"]["seconds"]
     if stem == told and all(usual[key] == asked[key] for key in asked if key not in _TOLD):
         return stem
-    digest = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{stem}-{digest}"
+    told = json.dumps(asked, sort_keys=True) + _content_of(asked["dataset_params"])
+    return f"{stem}-{sha256(told.encode()).hexdigest()[:6]}"
+
+
+def _content_of(params: dict[str, Any]) -> str:
+    """A digest of the file that the data are, "" where it cannot be read from here."""
+    try:
+        path = Path(params["data_path"])
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except (KeyError, TypeError, OSError, ValueError):
+        return ""

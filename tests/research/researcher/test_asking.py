@@ -99,6 +99,21 @@ def test_what_makes_no_request_is_told_by_its_option(words: dict[str, str], told
     assert told in str(caught.value)
 
 
+def test_data_that_changed_are_another_question(tmp_path: Path) -> None:
+    """The report of the old data came back, without a word that they are others."""
+    table = tmp_path / "t.csv"
+    asked: dict[str, object] = {"dataset": None, "data_path": str(table), "label": "y"}
+    by_params = {"dataset": "csv", "params": f'{{"data_path": "{table}", "label_column": "y"}}'}
+    names = []
+    for text in ("a,y\n1,0\n", "a,y\n1,1\n", "a,y\n1,0\n"):
+        table.write_text(text)
+        names.append(name_of(**asked))
+        assert name_of(**by_params) == names[-1]
+
+    assert names[0] == names[2] != names[1]
+    assert name_of(**asked, name="mine") == "mine"
+
+
 def test_what_the_data_are_is_seen_by_their_name(tmp_path: Path) -> None:
     (tmp_path / "pictures.csv").mkdir()
     table = USUAL._replace(dataset=None, data_path="T.CSV", label="y")
