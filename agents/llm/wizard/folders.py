@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 from agents.llm.engines.errors import ModelDamagedError
-from agents.llm.engines.saved_folder import CONFIG, read_config, weight_files
+from agents.llm.engines.saved_folder import CONFIG, GENERATION, read_config, weight_files
 from agents.llm.wizard.found import AnswerError, Found
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
+_MORE = ("tokenizer.json", "tokenizer_config.json", GENERATION)  # may be cut, or LFS pointers
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
@@ -22,6 +23,9 @@ def look_into_folder(folder: Path) -> Found:
         raise AnswerError(f"there is no {CONFIG} in {folder}; {_what_to_give(folder)}")
     try:
         config, files = read_config(folder), weight_files(folder)
+        for name in _MORE:
+            if (folder / name).is_file():
+                read_config(folder, name)
     except ModelDamagedError as error:
         raise AnswerError(str(error)) from error
     listed = config.get("architectures")

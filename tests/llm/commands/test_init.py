@@ -186,6 +186,14 @@ CASES: dict[str, tuple[Callable[[Path], list[Any]], str]] = {
         "it holds an adapter: merge it",
     ),
     "a broken config": (lambda p: [saved(p / "m", **{"config.json": b"{"})], "cannot be read"),
+    "a pointer in the place of a tokenizer": (
+        lambda p: [saved(p / "m", **{"tokenizer.json": b"version https://git-lfs.github.com/"})],
+        "tokenizer.json cannot be read",
+    ),
+    "a cut file of what ends an answer": (
+        lambda p: [saved(p / "m", **{"generation_config.json": b'{"eos'})],
+        "generation_config.json cannot be read",
+    ),
     "an encoder": (
         lambda p: [saved(p / "m", **{"config.json": b'{"architectures": ["BertForMaskedLM"]}'})],
         "holds a BertForMaskedLM, which writes no text",
