@@ -1,12 +1,22 @@
-// Streams that hold what a test pumps into them: fifty rows at a time, each batch painted.
+// Streams that hold what a test pumps into them: fifty rows at a time, each batch painted. One that
+// the page has given up gets nothing any more.
 const real = globalThis.fetch;
-const open = (globalThis.opened = []);
+const open = new Set();
+globalThis.opened = 0;
 globalThis.fetch = async (url, options) => {
     if (!/(live|messages)(\?|$)/.test(url) || options.method === "POST") return real(url, options);
-    return new Response(new ReadableStream({ start: (stream) => open.push([String(url), stream]) }));
+    return new Response(new ReadableStream({
+        start: (stream) => {
+            const one = [String(url), stream];
+            open.add(one);
+            globalThis.opened += 1;
+            options.signal.addEventListener("abort", () => open.delete(one));
+        },
+    }));
 };
 let number = 0;
 const send = () => {
+    if (!open.size) throw new Error("the page listens to no stream");
     number += 1;
     const rows = Array.from({ length: 50 }, (_, row) => ({
         id: `${number}-${row}`, cause: "", conversation: `${number}-${row}`, topic: "desk",

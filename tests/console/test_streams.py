@@ -68,10 +68,10 @@ def test_a_stream_that_fell_silent_is_opened_anew(shop: Served, watched: Watched
     page.evaluate("flood(1)")
     page.locator(".message").first.wait_for()
     page.clock.run_for(50_000)
-    assert page.evaluate("opened.length") == 1
+    assert page.evaluate("opened") == 1
     page.clock.run_for(60_000)
 
-    page.wait_for_function("opened.length === 2")
+    page.wait_for_function("opened === 2")
 
 
 def test_a_hidden_page_rests_and_catches_up_when_it_is_seen(shop: Served, watched: Watched) -> None:
