@@ -234,7 +234,7 @@ def test_the_heading_is_read_where_the_link_that_led_here_is_gone(
     refused(shop, 1)
     page = watched.open(f"{shop.url}#/dead-letters")
     page.get_by_role("link", name="CardRefusedError").press("Enter")
-    page.get_by_role("link", name="All dead letters").wait_for()
+    page.get_by_role("button", name="Requeue all of these").wait_for()
     assert page.evaluate("document.activeElement.textContent") == "Dead letters"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Requeue all of these"
