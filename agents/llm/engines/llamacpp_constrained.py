@@ -9,8 +9,8 @@ forced is read together with it.
 import json
 import random
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,18 @@ from agents.llm.engines.llamacpp_answer import error_of, logprobs_of, unknown_lo
 from agents.llm.engines.local_model import Tokens
 from agents.llm.engines.token_bits import allowed_tokens, words_for
 
-if TYPE_CHECKING:
-    from agents.llm.engines.llamacpp_model import LlamaModel
-
 _READ_AT_ONCE = 128  # tokens; a longer prompt is read so that it can be stopped
 _ABOVE_ALL = 500.0  # scores differ by less than 100, and a bias moves them by 100
 _SEED_BITS = 32
 _TOLD = ["tokens", "completion_probabilities", "timings"]
+
+
+class Server(Protocol):
+    """Two ways to ask: for the next token, and for pieces until a callback returns True."""
+
+    def ask(self, body: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
+    def read(self, body: str, receive: Callable[[str], bool], /) -> Any: ...
 
 
 class ConstrainedAnswer(AnswerAhead):
@@ -49,7 +54,7 @@ class ConstrainedAnswer(AnswerAhead):
 
     def __init__(
         self,
-        server: "LlamaModel",
+        server: Server,
         body: Mapping[str, Any],
         constraint: Constraint,
         *,

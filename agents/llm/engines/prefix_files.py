@@ -23,7 +23,7 @@ _SAMPLED = 64  # numbers of each weight that go into the model's identity
 
 
 class FolderOfPrefixes:
-    """Where beginnings outlive the process: a folder that several processes may share.
+    """Keeps `PrefixFiles`' promises in a folder that several processes may share.
 
     Args:
         folder: made when it does not exist.
@@ -46,7 +46,6 @@ class FolderOfPrefixes:
         folder.mkdir(parents=True, exist_ok=True)
 
     def known(self) -> list[Ids]:
-        """The texts of which there are snapshots, the least recently used first."""
         found = []
         for path, _ in self._by_use(f"{self._identity}-*"):
             tensors = self._read(path, [_IDS])
@@ -60,7 +59,6 @@ class FolderOfPrefixes:
         return found
 
     def load(self, ids: Ids) -> Snapshot | None:
-        """A snapshot; None where it is missing or damaged."""
         path = self._path(ids)
         tensors = self._read(path)
         if tensors is not None:
@@ -70,7 +68,6 @@ class FolderOfPrefixes:
         return tensors
 
     def save(self, ids: Ids, taken: Snapshot) -> None:
-        """Keep a snapshot; other readers see all of it or nothing."""
         path = self._path(ids)
         tensors = {name: tensor.cpu().contiguous() for name, tensor in taken.items()}
         tensors[_IDS] = torch.from_numpy(np.array(ids))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,26 @@ from numpy.typing import NDArray
 from agents.llm.engines import snapshot
 from agents.llm.engines.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from agents.llm.engines.prefix_files import FolderOfPrefixes
-
 MIN_TOKENS = 32  # shorter ones are read again sooner than they are looked for
 _MOST_TEXTS = 4096  # each is compared with each new prompt, whether it is in memory or in a file
 
 Ids = NDArray[np.int64]
+
+
+class PrefixFiles(Protocol):
+    """Where beginnings outlive the process."""
+
+    def known(self) -> list[Ids]:
+        """The texts of which there are snapshots, the least recently used first."""
+        ...
+
+    def load(self, ids: Ids) -> Snapshot | None:
+        """A snapshot; None where it is missing or damaged."""
+        ...
+
+    def save(self, ids: Ids, taken: Snapshot) -> None:
+        """Keep a snapshot; other readers see all of it or nothing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Prefixes:
         max_bytes: int,
         *,
         can_crop: bool,
-        files: "FolderOfPrefixes | None" = None,
+        files: PrefixFiles | None = None,
         files_prompts: bool = False,
     ) -> None:
         self._max_bytes = max_bytes

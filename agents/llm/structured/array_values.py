@@ -1,7 +1,6 @@
 """Arrays that fulfil a schema's limits: first items, lengths, items that differ."""
 
-from typing import TYPE_CHECKING
-
+from agents.llm.structured.any_values import Values, refuse_excluded
 from agents.llm.structured.errors import UnsupportedKeywordError
 from agents.llm.structured.expression import (
     EMPTY,
@@ -17,9 +16,6 @@ from agents.llm.structured.expression import (
 from agents.llm.structured.facts import Facts
 from agents.llm.structured.json_text import COMMA, constant
 
-if TYPE_CHECKING:
-    from agents.llm.structured.json_schema import SchemaReader
-
 MAX_UNIQUE_VALUES = 64
 
 _FIRST, _LAST = Lexeme(Literal("[")), Lexeme(Literal("]"))
@@ -33,7 +29,7 @@ class Arrays:
         are_sets_deduplicated: the reader of the answer drops repeated items of sets.
     """
 
-    def __init__(self, values: "SchemaReader", *, are_sets_deduplicated: bool) -> None:
+    def __init__(self, values: Values, *, are_sets_deduplicated: bool) -> None:
         self._values = values
         self._are_sets_deduplicated = are_sets_deduplicated
 
@@ -108,12 +104,3 @@ class Arrays:
             return known[at, count]
 
         return sequence(_FIRST, after(0, 0), _LAST)
-
-
-def refuse_excluded(facts: Facts, kind: type) -> None:
-    """Refuse schemas that exclude single arrays or objects."""
-    for value in facts.not_values:
-        if isinstance(value, kind):
-            raise UnsupportedKeywordError(
-                "not", "objects and arrays cannot be excluded one by one", path=facts.path
-            )

@@ -6,12 +6,8 @@ schema does not mention come only where it says something about them, or knows n
 """
 
 import json
-import re
 from collections import deque
-from functools import lru_cache
 from typing import Any
-
-import jsonschema
 
 from agents.llm.structured.array_values import Arrays
 from agents.llm.structured.errors import GrammarTooLargeError
@@ -25,12 +21,12 @@ from agents.llm.structured.expression import (
 )
 from agents.llm.structured.facts import Facts, Part, Parts, Schema, identity, same
 from agents.llm.structured.facts_reader import FactsReader
-from agents.llm.structured.formats import STRING_FORMATS
 from agents.llm.structured.json_text import constant, dumped
 from agents.llm.structured.numeric_values import number_expression
 from agents.llm.structured.object_values import Objects
 from agents.llm.structured.schema_document import check_schema, schema_text
 from agents.llm.structured.string_values import Strings
+from agents.llm.structured.validity import has_format, is_valid
 
 MAX_SCHEMA_CHARACTERS = 1_000_000
 MAX_RULES = 20_000
@@ -59,7 +55,7 @@ def read_schema(
         )
     check_schema(schema)
     try:
-        reader = SchemaReader(schema, are_sets_deduplicated=are_sets_deduplicated)
+        reader = _Reader(schema, are_sets_deduplicated=are_sets_deduplicated)
         start = reader.value((Part(schema, "#"),))
         reader.read()
     except RecursionError as error:
@@ -67,12 +63,10 @@ def read_schema(
     return start, reader.rules
 
 
-class SchemaReader:
-    """Reads values of any type; `rules` are those of the whole grammar."""
-
+class _Reader:
     def __init__(self, root: Schema, *, are_sets_deduplicated: bool) -> None:
         self.rules: dict[str, Expression] = {}
-        self._facts = FactsReader(root, _is_valid)
+        self._facts = FactsReader(root, is_valid)
         self._values: dict[str, Expression] = {}
         self._unread: deque[tuple[str, list[Facts]]] = deque()
         self._strings = Strings(self.rules)
@@ -123,11 +117,11 @@ class SchemaReader:
         return choice([*([Lexeme(choice(scalars))] if scalars else []), *others])
 
     def _holds(self, facts: Facts, value: Any) -> bool:
-        if not all(_is_valid(value, schema) for schema in facts.plain):
+        if not all(is_valid(value, schema) for schema in facts.plain):
             return False
-        if facts.types is not None and not _is_valid(value, {"type": sorted(facts.types)}):
+        if facts.types is not None and not is_valid(value, {"type": sorted(facts.types)}):
             return False
-        if isinstance(value, str) and not all(_has_format(value, f) for f in facts.formats):
+        if isinstance(value, str) and not all(has_format(value, f) for f in facts.formats):
             return False
         if isinstance(value, dict):
             return all(self.is_one_of(facts.property_parts(k), v) for k, v in value.items())
@@ -172,19 +166,3 @@ class SchemaReader:
                 values = (*([None] * ("null" in types)), *([True, False] * ("boolean" in types)))
             found += [v for v in values if self._holds(facts, v)]
         return list({identity(value): value for value in found}.values())
-
-
-def _is_valid(value: Any, schema: dict[str, Any]) -> bool:
-    return bool(_validator(json.dumps(schema)).is_valid(value))
-
-
-def _has_format(text: str, name: str) -> bool:
-    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
-    if name in checker.checkers:
-        return bool(checker.conforms(text, name))
-    return name in STRING_FORMATS and bool(re.fullmatch(STRING_FORMATS[name], text, re.ASCII))
-
-
-@lru_cache(maxsize=4096)
-def _validator(schema: str) -> Any:
-    return jsonschema.Draft202012Validator(json.loads(schema))

@@ -1,9 +1,8 @@
 """Objects that fulfil a schema's limits: named members, others, how many there are."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from agents.llm.structured.array_values import refuse_excluded
+from agents.llm.structured.any_values import Values, refuse_excluded
 from agents.llm.structured.errors import UnsupportedKeywordError
 from agents.llm.structured.expression import (
     EMPTY,
@@ -20,9 +19,6 @@ from agents.llm.structured.facts import Facts, Part, Parts
 from agents.llm.structured.json_text import COLON, COMMA, dumped
 from agents.llm.structured.string_values import Strings
 
-if TYPE_CHECKING:
-    from agents.llm.structured.json_schema import SchemaReader
-
 _OPEN, _CLOSE = Lexeme(Literal("{")), Lexeme(Literal("}"))
 
 
@@ -34,7 +30,7 @@ class Objects:
         strings: writes the names of those that the schema does not name.
     """
 
-    def __init__(self, values: "SchemaReader", strings: Strings) -> None:
+    def __init__(self, values: Values, strings: Strings) -> None:
         self._values = values
         self._strings = strings
 
