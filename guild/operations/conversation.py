@@ -59,7 +59,8 @@ class ConversationStep(View):
         type: wire name, "" where only its failure is still known.
         at: when it was made, as its id tells.
         state: the most urgent of what its agents made of it.
-        data: as JSON; None where no topic holds it any more, or it cannot be decoded.
+        data: as JSON; None where no topic holds it any more, where it cannot be decoded, or where
+            that of all steps would be too much.
     """
 
     id: str

@@ -13,13 +13,14 @@ from guild.live.watching import MOST_ENTRIES, told_in
 from messaging.backend import FROM_START, Backend, DeadLetter, Entry, TopicInfo, history_key
 from messaging.bus import Bus
 from messaging.handling.failure_record import HISTORY, Attempt
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, payload_of
 from messaging.wire.topic import LIVE_TOPIC, reply_topic_of
 
 PAGE = 512
 MOST_READ = 50_000
 MOST_LETTERS = 10_000
 MOST_STEPS = 500
+MOST_BYTES = 8 * 1024 * 1024
 MOST_ASKED = 20_000
 SLACKS_S = (2.0, 60.0)
 """By how much the clock of the process that made a message may be ahead of the store's: as a rule,
@@ -48,6 +49,15 @@ class Findings:
     histories: dict[tuple[str, str], Sequence[Attempt]] = field(default_factory=dict)
     listeners: Mapping[str, Sequence[str]] = field(default_factory=dict)
     is_whole: bool = True
+    left_bytes: int = 0
+
+    def without_much(self, envelope: Envelope) -> Envelope:
+        """`envelope`; without what it says, once that of all together is too much."""
+        self.left_bytes -= len(payload_of(envelope))
+        if self.left_bytes >= 0:
+            return envelope
+        self.is_whole = False
+        return envelope._replace(payload=b"", message=None)
 
     @property
     def conversation_of(self) -> Mapping[str, str]:
@@ -77,7 +87,8 @@ async def gather(bus: Bus, agents: Sequence[str], wanted: str) -> Findings:
     found = Findings()
     for slack_s in SLACKS_S:
         infos = {info.topic: info for info in await bus.backend.topics()}
-        held, found.is_whole = await _held_in_topics(bus.backend, infos, wanted, slack_s)
+        found.is_whole, found.left_bytes = True, MOST_BYTES
+        held = await _look_into_topics(bus.backend, infos, wanted, slack_s, found)
         found.held = max(found.held, held, key=len)
         if not found.is_whole or any(each.envelope.id == wanted for each in held):
             break
@@ -85,17 +96,21 @@ async def gather(bus: Bus, agents: Sequence[str], wanted: str) -> Findings:
     await _look_into_letters(bus, wanted, found)
     await _look_into_live(bus.backend, wanted, found)
     found.answers = [
-        entry.envelope
+        found.without_much(entry.envelope)
         async for entry in _entries(bus.backend, {reply_topic_of(wanted): FROM_START}, PAGE)
     ]
     await _look_into_retries(bus.backend, agents, wanted, found)
     return found
 
 
-async def _held_in_topics(
-    backend: Backend, infos: Mapping[str, TopicInfo], wanted: str, slack_s: float
-) -> tuple[list[Held], bool]:
-    """What the topics hold of a conversation, and whether that is all of it."""
+async def _look_into_topics(
+    backend: Backend,
+    infos: Mapping[str, TopicInfo],
+    wanted: str,
+    slack_s: float,
+    found: Findings,
+) -> list[Held]:
+    """What the topics hold of a conversation."""
     positions = await backend.positions_at(infos, max(0.0, _made_at(wanted) - slack_s))
     read = dict.fromkeys(infos, 0)
     matches: list[tuple[int, Envelope]] = []
@@ -103,13 +118,15 @@ async def _held_in_topics(
         topic = entry.envelope.topic
         read[topic] += 1
         if wanted in (entry.envelope.id, entry.envelope.conversation_id):
-            matches.append((read[topic], entry.envelope))
-    is_whole = sum(read.values()) < MOST_READ and len(matches) <= MOST_STEPS
-    held = [
+            if len(matches) == MOST_STEPS:
+                found.is_whole = False
+            else:
+                matches.append((read[topic], found.without_much(entry.envelope)))
+    found.is_whole &= sum(read.values()) < MOST_READ
+    return [
         Held(envelope, _states(infos[envelope.topic], read[envelope.topic] - number))
-        for number, envelope in matches[:MOST_STEPS]
+        for number, envelope in matches
     ]
-    return held, is_whole
 
 
 def _states(info: TopicInfo, behind: int) -> Mapping[str, str]:
@@ -137,7 +154,8 @@ async def _look_into_letters(bus: Bus, wanted: str, found: Findings) -> None:
     left = MOST_LETTERS
     async for letter in bus.dead_letters.find():
         if wanted in (letter.envelope.id, letter.envelope.conversation_id):
-            found.letters.append(letter)
+            envelope = found.without_much(letter.envelope)
+            found.letters.append(letter._replace(envelope=envelope))
         left -= 1
         if not left:
             found.is_whole = False

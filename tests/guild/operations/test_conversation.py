@@ -275,6 +275,22 @@ async def test_where_there_is_too_much_to_read_it_is_said(
     assert not few.is_whole
 
 
+async def test_of_large_messages_no_more_is_told_than_fits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five hundred of four megabytes each are two gigabytes, for whoever may look."""
+    monkeypatch.setattr(gathering, "MOST_BYTES", 2500)
+    notes = [Note(text=str(number).ljust(1000)) for number in range(4)]
+    async with running(site, spec_of(Reader), **KEPT) as guild:
+        client, name = guild.client, new_id()
+        await client.publish_many("default_topic", notes, conversation=name)
+        await settled_all(client.bus, "reader")
+        found = await client.conversation(name)
+
+    assert [step.data is not None for step in found.steps] == [True, True, False, False]
+    assert not found.is_whole
+
+
 async def test_what_was_made_long_before_the_conversation_is_not_read(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
