@@ -128,7 +128,7 @@ def _deal_arrays(payload: dict[str, Any], folder: Path) -> Facts:
     _save(folder / "inputs.npy", inputs_N)
     _save(folder / "test_inputs.npy", test_inputs_N[tested])
     kind: Kind = "image" if len(dataset.input_shape) > 1 else "table"
-    doubts = copies(map(_bytes, inputs_N), [_bytes(test_inputs_N[at]) for at in tested])
+    doubts = copies(map(_bytes, inputs_N), (_bytes(test_inputs_N[at]) for at in tested))
     if kind == "table":
         doubts += giveaways(inputs_N, labels_N, dataset.feature_names)
     return _finish(
@@ -170,7 +170,7 @@ def _deal_texts(payload: dict[str, Any], folder: Path) -> Facts:
     return _finish(
         payload,
         kind="text",
-        doubts=copies((texts[index] for index in learn), [texts[i] for i in indices["test"]]),
+        doubts=copies((texts[i] for i in learn), (texts[i] for i in indices["test"])),
         input_shape=(),
         class_names=names,
         labels_N=labels_N.numpy()[learn],

@@ -13,14 +13,14 @@ _SHARE_OF_COPIES = 0.05  # iris has a pair that is the same
 _FEW = 10  # samples of a class that a column may hold together by chance
 
 
-def copies(learned: Iterable[Hashable], tested: Sequence[Hashable]) -> list[str]:
+def copies(learned: Iterable[Hashable], tested: Iterable[Hashable]) -> list[str]:
     """What to say where many samples of the held-out test are learned from, too."""
-    seen = set(map(hash, learned))
-    count = sum(hash(sample) in seen for sample in tested)
-    if count <= max(1, _SHARE_OF_COPIES * len(tested)):
+    seen, asked = set(map(hash, learned)), list(map(hash, tested))  # no sample is kept
+    count = sum(each in seen for each in asked)
+    if count <= max(1, _SHARE_OF_COPIES * len(asked)):
         return []
     told = (
-        f"{count} of the {len(tested)} held-out samples are among those that were learned from, "
+        f"{count} of the {len(asked)} held-out samples are among those that were learned from, "
         "too, so that what learns by heart looks better than it is: take copies out of the data, "
         "unless new samples will be copies as well."
     )
