@@ -41,10 +41,7 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
     Raises:
         BackendSetupError: no such kind of URL, or no such option.
     """
-    try:
-        scheme = urlsplit(url).scheme or url.partition("?")[0]
-    except ValueError as error:  # the URL may hold a password, so it is not shown
-        raise BackendSetupError(f"the URL of the bus cannot be read: {error}") from error
+    scheme = _scheme_of(url)
     url = scheme + url[len(scheme) :]  # in lower case
     if "clock" in options and scheme != "memory":
         raise BackendSetupError(
@@ -69,7 +66,7 @@ def check_url(url: str) -> None:
     Raises:
         BackendSetupError: no such kind of URL, no such option, or a value that does not fit.
     """
-    scheme = url.partition(":")[0].lower()
+    scheme = _scheme_of(url)
     if scheme not in SERVER_SCHEMES:
         open_backend(url, "guild")
         return
@@ -77,15 +74,24 @@ def check_url(url: str) -> None:
     from messaging.backends.redis.connection.address import parameters_of  # noqa: PLC0415 - as above
     from messaging.backends.redis.connection.endpoint import parse_url, redacted  # noqa: PLC0415 - as above
 
+    _refuse_torn(url)
     types = get_type_hints(Options)
     plain, _ = take_options(scheme + url[len(scheme) :], types)
     refuse_parameters(plain, types, parameters_of(plain), shown=redacted(plain))
     try:
         if scheme in ("redis", "rediss", "unix"):
             parse_url(plain)
-    except ValueError as error:  # its text may repeat a part of a password
-        why = "a password in it has %2F %3F %23 %25 for / ? # %" if "@" in url else error
-        raise BackendSetupError(f"{redacted(url)} is not the URL of a server: {why}") from None
+    except ValueError as error:
+        raise BackendSetupError(f"{redacted(url)} is not the URL of a server: {error}") from None
+
+
+def _scheme_of(url: str) -> str:
+    try:
+        return urlsplit(url).scheme or url.partition("?")[0]
+    except ValueError as error:  # the URL may hold a password, so it is not shown
+        raise BackendSetupError(
+            f"the URL of the bus cannot be read: {error}; in a password write [ ] as %5B %5D"
+        ) from None
 
 
 def _meant(url: str, scheme: str) -> str:
@@ -135,16 +141,22 @@ def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     return RedisBackend(EmbeddedAddress(folder, fsync=fsync), guild_id, chosen)
 
 
-def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
-    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
-    from messaging.backends.redis.connection.address import address_of, parameters_of  # noqa: PLC0415 - as above
-    from messaging.backends.redis.connection.endpoint import is_torn, redacted  # noqa: PLC0415 - as above
+def _refuse_torn(url: str) -> None:
+    from messaging.backends.redis.connection.endpoint import is_torn, redacted  # noqa: PLC0415 - only when used
 
     if is_torn(url):
         raise BackendSetupError(
             f"{redacted(url)} has a password with a character that ends it: write / ? # and % in "
             "it as %2F %3F %23 and %25"
         )
+
+
+def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.connection.address import address_of, parameters_of  # noqa: PLC0415 - as above
+    from messaging.backends.redis.connection.endpoint import redacted  # noqa: PLC0415 - as above
+
+    _refuse_torn(url)
     types = get_type_hints(Options)
     url, in_url = take_options(url, types)
     refuse_parameters(url, types, parameters_of(url), shown=redacted(url))

@@ -55,7 +55,8 @@ def test_what_depends_on_the_machine_is_not_checked_before(url: str) -> None:
     [
         ("redis:/localhost", "must begin with redis://"),
         ("redis://localhost:x", "is not the URL of a server"),
-        ("redis://:hu#sh@localhost", "has %2F %3F %23 %25 for / ? # %"),
+        ("redis://:hu#sh@localhost", "as %2F %3F %23 and %25"),
+        ("redis://:br[acket@localhost", "in a password write [ ] as %5B %5D"),
     ],
 )
 def test_a_url_of_no_server_is_refused_before(url: str, told: str) -> None:

@@ -127,8 +127,11 @@ def parse_url(url: str) -> dict[str, Any]:
 def is_torn(url: str) -> bool:
     """Whether a password in `url` has a /, ? or #, so that its rest would be taken for a path."""
     parts = urlsplit(url)
-    if "@" not in url or parts.scheme.partition("+")[0] not in ("redis", "rediss", "sentinel"):
+    scheme = parts.scheme.partition("+")[0]
+    if "@" not in url or scheme not in ("redis", "rediss", "sentinel", "unix"):
         return False
+    if scheme == "unix":  # there is no host, and a path may have an @
+        return bool(parts.netloc) and not parts.netloc.endswith("@")
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     has_host = _HOSTS.fullmatch(parts.netloc.rpartition("@")[2])
     return "@" in "".join([parts.path, parts.fragment, *names, "" if has_host else parts.query])

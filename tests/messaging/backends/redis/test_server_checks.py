@@ -9,7 +9,7 @@ import pytest
 
 from messaging.backends.redis.connection import connection
 from messaging.backends.redis.connection.endpoint import endpoint_of, is_torn, redacted
-from messaging.backends.urls import open_backend
+from messaging.backends.urls import check_url, open_backend
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
 from tests.messaging.backends.redis.conftest import Guild, command
 from tests.messaging.notes import everything_in, note, texts
@@ -172,20 +172,23 @@ def test_passwords_are_not_shown() -> None:
     assert endpoint_of("rediss://:secret@host:1/3").url == "rediss://:***@host:1/3"
 
 
-@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "unix"])
 @pytest.mark.parametrize("user", ["", "user"])
 @pytest.mark.parametrize("password", ["s3/cret", "s3#cret", "s3?cret", "s3?cret=s3", "s3@x/cret"])
 def test_a_password_that_tears_its_url_apart_is_not_shown(
     scheme: str, user: str, password: str
 ) -> None:
-    url = f"{scheme}://{user}:{password}@host:6379/0"
-    with pytest.raises(BackendSetupError, match="%2F") as told:
+    where = "/run/server.sock" if scheme == "unix" else "host:6379/0"
+    url = f"{scheme}://{user}:{password}@{where}"
+    with pytest.raises(BackendSetupError, match="%2F") as opened:
         open_backend(url, "guild")
+    with pytest.raises(BackendSetupError, match="%2F") as checked:
+        check_url(url)
 
-    for shown in (str(told.value), redacted(url)):
+    for shown in (str(opened.value), str(checked.value)):
         assert "s3" not in shown
         assert "cret" not in shown
-    open_backend(f"{scheme}://{user}:{quote(password, safe='')}@host:6379/0", "guild")
+    open_backend(f"{scheme}://{user}:{quote(password, safe='')}@{where}", "guild")
 
 
 @pytest.mark.parametrize(
