@@ -118,8 +118,6 @@ class GuildPeer(Contestant):
             spec = agent_on(topic, agent).set_concurrency(CONCURRENCY)
             if agent is Forwarder:
                 spec.set_output_topic(NOTES)
-            if agent is Answerer:
-                spec.answer_only_requesters()
             builder.add_agent_spec(spec.build_spec())
         async with builder.launch(bus=self._url, observer=self._observer) as guild:
             yield guild.client

@@ -42,7 +42,7 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
         BackendSetupError: no such kind of URL, or no such option.
     """
     scheme = _scheme_of(url)
-    url = scheme + url[len(scheme) :]  # in lower case
+    url = _in_lower_case(url, scheme)
     if "clock" in options and scheme != "memory":
         raise BackendSetupError(
             f"the bus {scheme} takes no clock: its server holds messages back by its own. Turn a "
@@ -70,14 +70,9 @@ def check_url(url: str) -> None:
     if scheme not in SERVER_SCHEMES:
         open_backend(url, "guild")
         return
-    from messaging.backends.redis import Options  # noqa: PLC0415 - only when used
-    from messaging.backends.redis.connection.address import parameters_of  # noqa: PLC0415 - as above
-    from messaging.backends.redis.connection.endpoint import parse_url, redacted  # noqa: PLC0415 - as above
+    from messaging.backends.redis.connection.endpoint import parse_url, redacted  # noqa: PLC0415 - only when used
 
-    _refuse_torn(url)
-    types = get_type_hints(Options)
-    plain, _ = take_options(scheme + url[len(scheme) :], types)
-    refuse_parameters(plain, types, parameters_of(plain), shown=redacted(plain))
+    plain, _ = _server_options(_in_lower_case(url, scheme))
     try:
         if scheme in ("redis", "rediss", "unix"):
             parse_url(plain)
@@ -92,6 +87,11 @@ def _scheme_of(url: str) -> str:
         raise BackendSetupError(
             f"the URL of the bus cannot be read: {error}; in a password write [ ] as %5B %5D"
         ) from None
+
+
+def _in_lower_case(url: str, scheme: str) -> str:
+    """`url` with its scheme so; one behind a blank, which `urlsplit` passes over, is refused."""
+    return url[: len(scheme)].lower() + url[len(scheme) :]
 
 
 def _meant(url: str, scheme: str) -> str:
@@ -141,23 +141,30 @@ def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     return RedisBackend(EmbeddedAddress(folder, fsync=fsync), guild_id, chosen)
 
 
-def _refuse_torn(url: str) -> None:
-    from messaging.backends.redis.connection.endpoint import is_torn, redacted  # noqa: PLC0415 - only when used
+def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.connection.address import address_of  # noqa: PLC0415 - as above
+
+    url, in_url = _server_options(url)
+    return RedisBackend(address_of(url, guild_id), guild_id, Options(**(in_url | options)))
+
+
+def _server_options(url: str) -> tuple[str, dict[str, Any]]:
+    """The URL of a server without the options of the bus, and those.
+
+    Raises:
+        BackendSetupError: no such option, a value that does not fit, or a password not as in a URL.
+    """
+    from messaging.backends.redis import Options  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.connection.address import parameters_of  # noqa: PLC0415 - as above
+    from messaging.backends.redis.connection.endpoint import is_torn, redacted  # noqa: PLC0415 - as above
 
     if is_torn(url):
         raise BackendSetupError(
             f"{redacted(url)} has a password with a character that ends it: write / ? # and % in "
             "it as %2F %3F %23 and %25"
         )
-
-
-def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
-    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
-    from messaging.backends.redis.connection.address import address_of, parameters_of  # noqa: PLC0415 - as above
-    from messaging.backends.redis.connection.endpoint import redacted  # noqa: PLC0415 - as above
-
-    _refuse_torn(url)
     types = get_type_hints(Options)
-    url, in_url = take_options(url, types)
-    refuse_parameters(url, types, parameters_of(url), shown=redacted(url))
-    return RedisBackend(address_of(url, guild_id), guild_id, Options(**(in_url | options)))
+    plain, options = take_options(url, types)
+    refuse_parameters(plain, types, parameters_of(plain), shown=redacted(plain))
+    return plain, options

@@ -171,11 +171,14 @@ def find_spec(path: Path) -> Path:
     Raises:
         SpecError: there is no such file, and no shipped spec of that name; or it is a folder.
     """
-    if path.is_dir():
-        text = f"cannot read {path}: it is a folder; name the file in it"
-        raise SpecError([Problem("", 0, 0, (), text)])
-    if path.exists():
-        return path
+    try:
+        if path.is_dir():
+            text = f"cannot read {path}: it is a folder; name the file in it"
+            raise SpecError([Problem("", 0, 0, (), text)])
+        if path.exists():
+            return path
+    except OSError:  # such as: it is too long, or a folder above may not be looked into
+        return path  # to read it tells why
     shipped = {found.stem: found for found in sorted(shipped_specs().glob("*.yaml"))}
     if str(path) in shipped:
         return shipped[path.name]

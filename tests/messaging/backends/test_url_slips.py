@@ -55,10 +55,24 @@ def test_what_depends_on_the_machine_is_not_checked_before(url: str) -> None:
     [
         ("redis:/localhost", "must begin with redis://"),
         ("redis://localhost:x", "is not the URL of a server"),
-        ("redis://:hu#sh@localhost", "as %2F %3F %23 and %25"),
+        ("redis://:hu#sh@localhost", "write / ? # and % in it as %2F %3F %23 and %25"),
+        ("redis://:12#sh@localhost", "write / ? # and % in it as %2F %3F %23 and %25"),
+        ("redis://:hush@localhost:x", "redis://:***@localhost:x is not the URL of a server: Port"),
         ("redis://:br[acket@localhost", "in a password write [ ] as %5B %5D"),
+        ("redis://[::1", "cannot be read: Invalid IPv6 URL"),
+        (" redis://localhost", "must begin with redis://"),
     ],
 )
 def test_a_url_of_no_server_is_refused_before(url: str, told: str) -> None:
-    with pytest.raises(BackendSetupError, match=re.escape(told)):
+    """Not with another scheme either: with a blank before it, a URL became one of TLS."""
+    with pytest.raises(BackendSetupError, match=re.escape(told)) as checked:
         check_url(url)
+    with pytest.raises(BackendSetupError, match=re.escape(told)) as opened:
+        open_backend(url, "guild")
+
+    assert "hush" not in f"{checked.value} {opened.value}"
+
+
+def test_a_path_with_an_at_sign_is_no_part_of_a_password() -> None:
+    with pytest.raises(BackendSetupError, match="No such file or directory"):
+        open_backend("rediss:///0?ssl_ca_certs=/home/me@work/ca.pem", "guild")

@@ -133,7 +133,7 @@ def is_torn(url: str) -> bool:
     if scheme == "unix":  # there is no host, and a path may have an @
         return bool(parts.netloc) and not parts.netloc.endswith("@")
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    has_host = _HOSTS.fullmatch(parts.netloc.rpartition("@")[2])
+    has_host = not parts.netloc or _HOSTS.fullmatch(parts.netloc.rpartition("@")[2])
     return "@" in "".join([parts.path, parts.fragment, *names, "" if has_host else parts.query])
 
 
