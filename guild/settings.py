@@ -114,15 +114,16 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     slips: list[str] = []
     known = keys_of(Settings)
-    whole = [*known, *(f"log__{key}" for key in keys_of(LogSettings))]
     for name, value in environ.items():
         if not name.startswith(PREFIX) or name in _FOR_SPECS:
             continue
         first, *rest = name.removeprefix(PREFIX).lower().split("__")
         if first not in known:
             # Specs may refer to variables of any name; a slip of the pen is told all the same.
-            if hint := closest("__".join([first, *rest]), whole):
-                slips.append(f"unknown setting {name}; did you mean {PREFIX}{hint.upper()}?")
+            if meant := closest(first, known):
+                rest = rest or ["level"] * (meant == "log")
+                hint = PREFIX + "__".join([meant, *rest]).upper()
+                slips.append(f"unknown setting {name}; did you mean {hint}?")
             continue
         _merge(settings, _nested([first, *rest], value))
     if slips:

@@ -73,6 +73,8 @@ def test_a_file_that_is_not_there_is_told_with_one_beside_it(run: Run, private: 
     assert run("graph", folder).err == (
         f"spec: cannot read {folder}: it is a folder; name the file in it\n"
     )
+    long = folder / ("x" * 300)
+    assert run("validate", long).err.endswith(f"cannot read {long}: File name too long\n")
     assert run("validate", gone, private, "--allow", "tests").out.endswith("1 agent, 0 routes\n")
 
 

@@ -91,6 +91,13 @@ def test_what_cannot_be_a_package_is_refused(said: str, told: str) -> None:
         load_settings(overrides={"allow": [said]}, environ={})
 
 
+def test_a_variable_that_a_spec_may_refer_to_is_no_slip() -> None:
+    """A name with `_LEVEL` at its end was one."""
+    load_settings(
+        environ={"GUILDBUS_RISK_LEVEL": "3", "GUILDBUS_TOP_LEVEL": "a", "GUILDBUS_DB": "x"}
+    )
+
+
 def test_all_slips_are_told_at_once_with_where_they_stand() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(environ={"GUILDBUS_LOG_LEVEL": "info", "GUILDBUS_BUSS": "memory://"})

@@ -54,7 +54,9 @@ class EngineConfig(BaseModel):
     @property
     def key(self) -> str:
         """The same text for equal configurations."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # As earlier versions wrote it, too: answers are kept under it.
+        text = json.dumps(self.model_dump(mode="json", include={"options"}), sort_keys=True)
+        return self.model_copy(update=json.loads(text)).model_dump_json()
 
     def options_as(self, kind: type[M]) -> M:
         """The options of a backend that knows those of `kind`.

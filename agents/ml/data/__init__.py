@@ -17,7 +17,7 @@ from agents.ml.data.bundled import (
 from agents.ml.data.custom import CustomParams, load_custom
 from agents.ml.data.dataset import Dataset, Source, Split, SplitName, TaskKind
 from agents.ml.data.dummy import DummyParams, load_dummy
-from agents.ml.data.image_folder import ImageFolderParams, load_image_folder
+from agents.ml.data.image_folder import ImageFolderParams, files_of, load_image_folder
 from agents.ml.data.image_places import ImageFileParams, whereabouts
 from agents.ml.data.images import load_cifar10, load_fashion_mnist, load_mnist
 from agents.ml.data.tabular import CsvParams, load_csv
@@ -119,7 +119,8 @@ def places_of(name: str, params: Mapping[str, Any]) -> list[Path]:
 def digest_of_files(name: str, params: Mapping[str, Any]) -> str:
     """A digest of the user's files that a dataset is read from; "" of one that comes with us.
 
-    Of a folder of images it is their names and sizes, since there may be a million.
+    Of a folder of images it is their names and sizes, since there may be a million. What systems
+    leave behind there, such as `.DS_Store`, changes nothing.
 
     Raises:
         ConfigError: as `check_dataset`.
@@ -131,7 +132,7 @@ def digest_of_files(name: str, params: Mapping[str, Any]) -> str:
             told = _sha256(Path(custom.script_path))
         case ImageFolderParams() as folder:
             root = Path(folder.data_path)
-            files = sorted(path for path in root.rglob("*") if path.is_file())
+            files = [path for path in files_of(root) if path.is_file()]
             told = json.dumps(
                 [[str(each.relative_to(root)), each.stat().st_size] for each in files]
             )

@@ -29,6 +29,7 @@ _SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif",
     ".tiff",
 }  # fmt: skip
+_LIST = "_annotations.txt"
 _GREY = 127.5  # pixel values become -1..1
 _PARTS: dict[str, SplitName] = {
     "train": "train",
@@ -220,7 +221,7 @@ def _list_part(
         DatasetError: it does not tell the classes of its images, or one that is not trained on, or
             has no images.
     """
-    annotations = root / f"{part}_annotations.txt"
+    annotations = root / f"{part}{_LIST}"
     if annotations.is_file():
         return _annotated(root / "images", annotations, class_names)
     folders = _class_folders(root)
@@ -267,6 +268,12 @@ def _annotated(
     if not paths:
         raise DatasetError("lists no images", where=str(annotations))
     return paths, torch.tensor(labels)
+
+
+def files_of(root: Path) -> list[Path]:
+    """All that may be read of a dataset below `root`: images, and lists of them."""
+    lists = (path for path in root.rglob(f"*{_LIST}") if path.is_file())
+    return sorted([*_images_in(root), *lists])
 
 
 def _is_image(path: Path, folder: Path) -> bool:

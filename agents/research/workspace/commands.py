@@ -52,9 +52,10 @@ def _run(argv: Sequence[str], payload: dict[str, Any], report: Report) -> dict[s
         signal, None if time was up) and `seconds`.
     """
     for text in argv:
-        if "\0" in text or len(text.encode()) > _MOST_BYTES:
+        size = len(os.fsencode(text))
+        if "\0" in text or size > _MOST_BYTES:
             raise ValueError(
-                f"a command or an argument has {len(text.encode()):,} bytes or a NUL; it may have "
+                f"a command or an argument has {size:,} bytes or a NUL; it may have "
                 f"{_MOST_BYTES:,}: write_file what is longer, and run or read that file"
             )
     output = CappedOutput(payload["output_bytes"])

@@ -71,6 +71,12 @@ async def test_the_order_of_options_makes_no_other_engine() -> None:
         assert create.loaded == ["script"]
 
 
+def test_a_key_is_written_as_ever_since_kept_answers_are_found_by_it() -> None:
+    config = EngineConfig(model="größer", backend="scripted", options={"a": [1, None], "b": "ö"})
+
+    assert config.key == config.model_dump_json()
+
+
 async def test_other_settings_are_another_engine() -> None:
     async with ModelRegistry(create=Factory()) as models:
         other = CONFIG.model_copy(update={"max_active": 1})

@@ -214,6 +214,13 @@ def test_a_digest_tells_the_users_files_apart(tmp_path: Path) -> None:
         assert digest_of_files(name, params) == before != ""
         (tmp_path / changed).write_text("other")
         assert digest_of_files(name, params) != before
+    images = {"data_path": str(tmp_path / "img")}
+    before = digest_of_files("image_folder", images)
+    for name in (".DS_Store", "a/._1.png", "a/Thumbs.db"):
+        (tmp_path / "img" / name).write_text("left behind")
+    assert digest_of_files("image_folder", images) == before
+    (tmp_path / "img" / "val_annotations.txt").write_text("1.png\ta\n")
+    assert digest_of_files("image_folder", images) != before
     assert digest_of_files("digits", {}) == ""
     assert digest_of_files("csv", labelled | {"data_path": str(tmp_path / "none")})  # told later
 
