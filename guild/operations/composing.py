@@ -17,7 +17,7 @@ from messaging.errors import InvalidMessageError
 from messaging.wire.envelope import join_tags, split_tags
 from messaging.wire.json_limits import TOO_DEEP, is_too_deep
 from messaging.wire.message import problems_of, wire_type_of
-from messaging.wire.topic import DEFAULT_TOPIC, is_pattern
+from messaging.wire.topic import DEFAULT_TOPIC, inbox_of, is_pattern
 
 
 def compose(plan: Plan, type_name: str, data: Any) -> BaseModel:
@@ -83,13 +83,20 @@ def conversation_of(message: BaseModel) -> str:
 def handlers_of(
     plan: Plan, message: type[BaseModel], topic: str, tags: Sequence[str] = ()
 ) -> Sequence[str]:
-    """Ids of the agents of the spec that handle `message` on `topic`, of those it is for."""
+    """Ids of the agents of the spec that handle `message` on `topic` if it has these tags.
+
+    Tags keep a message only from the agents that act only when tagged, as they do at work.
+    """
     addressed = split_tags(join_tags(tags))
     return [
         agent.id
         for agent in plan.spec.agents
-        if (not addressed or agent.id in addressed)
-        and listens(agent, topic)
+        if listens(agent, topic)
+        and (
+            not (addressed and agent.only_when_tagged)
+            or agent.id in addressed
+            or topic == inbox_of(agent.id)
+        )
         and reader_of(plan.agents[agent.id].accepted(), message)
     ]
 

@@ -25,8 +25,8 @@ class Reception(View):
 
     Attributes:
         type: wire name of the message.
-        tags: ids of the agents that it is for; none: all.
-        handlers: agents of the spec that handle it there, of those it is for.
+        tags: ids of the agents that it is for, among those that act only when tagged.
+        handlers: agents of the spec that handle it there.
         subscribed: those of them for which it is kept, as they have run at some time or other.
         paused: those of the subscribed ones that are paused.
         is_running: whether a replica of a subscribed one lives, as `AgentInfo.running` counts.
@@ -58,10 +58,9 @@ class Reception(View):
     def reason(self) -> str:
         """Why it is not handled soon, "" if it is; without what to do about it."""
         match self.state:
-            case "unhandled" if self.tags:
-                return f"{', '.join(self.tags)} handles no {self.type} on {self.topic}"
             case "unhandled":
-                return f"no agent of {self.guild} handles {self.type} on {self.topic}"
+                tagged = f", tagged {', '.join(self.tags)}," * bool(self.tags)
+                return f"no agent of {self.guild} handles {self.type}{tagged} on {self.topic}"
             case "lost":
                 return f"{_are(self.handlers)} not running"
             case "paused":
@@ -122,6 +121,7 @@ class Talking(Ground):
         super().__init__(bus, plan, statuses)
         self._why_unhandled = Audience(plan).why_unhandled
         self._require_answer = lru_cache(MOST_REMEMBERED)(partial(require_answer, plan))
+        self._handlers_of = lru_cache(MOST_REMEMBERED)(partial(handlers_of, plan))
 
     def compose(self, type_name: str, data: Any) -> BaseModel:
         """The message of this wire name or class name, with this data.
@@ -144,9 +144,9 @@ class Talking(Ground):
         Args:
             message: as it would be sent.
             topic: where to.
-            tags: ids of the agents it would be for.
+            tags: as it would have them.
         """
-        handlers = handlers_of(self._plan, type(message), topic, tags)
+        handlers = self._handlers_of(type(message), topic, tuple(tags))
         groups = await self.bus.groups() if handlers else ()
         subscribed = [agent for agent in handlers if agent in groups]
         paused = await self.bus.paused() if subscribed else ()
@@ -249,12 +249,14 @@ class Talking(Ground):
         """Pass unless, as the contracts of the agents say, no answer would ever come.
 
         Raises:
-            NobodyListensError: no agent of the guild handles it there, of those it is for.
+            NobodyListensError: no agent of the guild handles it there with these tags.
             NobodyAnswersError: those that do answer nothing.
         """
         if why := self._why_unhandled(topic, message_class):
             raise NobodyListensError(why)
-        if tags and not handlers_of(self._plan, message_class, topic, tags):
+        if tags and not self._handlers_of(message_class, topic, tuple(tags)):
             name = wire_type_of(message_class).name
-            raise NobodyListensError(f"{', '.join(tags)} handles no {name} on {topic!r}")
+            raise NobodyListensError(
+                f"no agent on {topic!r} handles {name} when it is tagged {', '.join(tags)}"
+            )
         self._require_answer(topic, message_class)

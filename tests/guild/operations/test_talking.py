@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import NobodyAnswersError, NoSuchMessageError
 from guild.operations import Answered
 from messaging.errors import InvalidMessageError, NobodyListensError, RequestTimeoutError
 from messaging.wire.envelope import new_id
 from tests.guild.operations.desk import Hold, Holding, client_of, running, spec_of
-from tests.guild.samples import Echo, Note, Ping, Reader
+from tests.guild.samples import Echo, Note, Ping, Pong, Reader
 from tests.messaging.buses import lying_in, settled_all
 from tests.messaging.conftest import Site
 
@@ -22,6 +23,32 @@ async def test_what_is_asked_by_name_is_answered_as_json(site: Site) -> None:
 
     assert named == Answered(message_id=named.message_id, type="tests.pong", data={"text": "x"})
     assert by_class.data == {"text": "y"}
+
+
+async def test_what_only_a_tagged_agent_takes_is_refused_without_its_tag(site: Site) -> None:
+    """It was waited for an answer that could not come."""
+    builder = GuildBuilder("tests").set_messaging("memory://").set_drain(0.2)
+    shy = AgentBuilder(Echo).set_id("echo").act_only_when_tagged().build_spec()
+    async with running(site, builder.add_agent_spec(shy).build_spec()) as guild:
+        asked = [
+            await guild.client.ask("default_topic", "tests.ping", {"text": "x"}, tags=["echo"]),
+            await guild.client.ask("inbox.echo", "tests.ping", {"text": "x"}, tags=["other"]),
+        ]
+        told = "no agent on 'default_topic' handles tests.ping when it is tagged other"
+        with pytest.raises(NobodyListensError, match=told):
+            await guild.client.ask("default_topic", "tests.ping", {"text": "x"}, tags=["other"])
+        sent = await guild.client.send("default_topic", "tests.ping", {"text": "x"}, tags=["other"])
+
+    assert [answer.data for answer in asked] == [{"text": "x"}] * 2
+    assert sent.warning.endswith("handles tests.ping, tagged other, on default_topic")
+
+
+async def test_tags_that_name_no_agent_keep_an_agent_from_nothing(site: Site) -> None:
+    async with running(site, spec_of(Echo)) as guild:
+        answer = await guild.client.ask(None, "tests.ping", {"text": "x"}, tags=["urgent"])
+        client = await guild.client.request("default_topic", Ping(text="y"), tags=["urgent"])
+
+    assert (answer.data, client) == ({"text": "x"}, Pong(text="y"))
 
 
 async def test_asked_twice_under_one_id_it_is_handled_once(site: Site) -> None:
