@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -196,8 +197,14 @@ async def listening(
 
 def _state_of(place: Listening) -> Sequence[int | None]:
     """Which versions of its certificate and key are there."""
-    files = (place.certificate, place.private_key)
-    return [each.stat().st_mtime_ns if each and each.exists() else None for each in files]
+    return [_version_of(file) for file in (place.certificate, place.private_key)]
+
+
+def _version_of(file: Path | None) -> int | None:
+    try:
+        return None if file is None else file.stat().st_mtime_ns
+    except OSError:  # to load it tells why
+        return None
 
 
 def _listener(place: Listening, sent_bytes: int) -> socket.socket:

@@ -1,6 +1,7 @@
 """What other gateways and servers were reported for, tried here."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -206,3 +207,22 @@ async def test_a_certificate_that_was_renewed_is_shown_and_one_that_is_spoilt_is
         third = await shown(port)
 
     assert (third, logs[0]["event"]) == (second, "gateway.certificate_not_taken")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_certificate_that_may_not_be_looked_at_any_more_ends_no_server(
+    tmp_path: Path,
+) -> None:
+    """As when it is renewed into a folder of root's alone."""
+    made = Authority(tmp_path).issue("gateway", "localhost")
+    place = Listening(certificate=made.file, private_key=made.key_file)
+    async with listening(gateway_app(None, console=False), place, silent_s=0.05) as (server, _):
+        os.seteuid(65_534)
+        try:
+            with structlog.testing.capture_logs() as logs:
+                await until(lambda: bool(logs) or server.running.done())
+        finally:
+            os.seteuid(0)
+        assert not server.running.done()
+
+    assert logs[0]["event"] == "gateway.certificate_not_taken"
