@@ -270,6 +270,35 @@ async def test_a_training_on_a_table_that_was_cut_short_is_resumed_by_the_very_r
     assert request_of(workspace, trial) == asked
 
 
+async def test_a_training_that_an_earlier_version_began_goes_on_as_the_same_trial(
+    workspace: Path,
+) -> None:
+    """Such a one did not note its data."""
+    (workspace / "t.csv").write_text("a,y\n1,0\n")
+    config = {"dataset": "csv", "dataset_params": {"data_path": "t.csv"}}
+    with ExperimentStore(store_path(workspace)) as store:
+        begun = Trial.new(
+            study="tools",
+            kind="full",
+            config={"model_class_name": "Net", **config},
+            code=(workspace / "net.py").read_text(),
+            seed=3,
+        )
+        store.plan(begun)
+        store.start(begun.id, artifacts="runs/first")
+
+    asked = TrainFully(
+        model_script_path="net.py",
+        model_class_name="Net",
+        trainer_config=config | {"seed": 3},
+        experiment_name="first",
+        log_base_dir="runs",
+    )
+    await tried(workspace, asked, RESULT)
+
+    assert [(trial.id, trial.status) for trial in trials(workspace)] == [(begun.id, "done")]
+
+
 async def test_the_same_message_twice_is_one_trial(workspace: Path) -> None:
     for _ in range(2):
         await tried(workspace, quick(), RESULT)
