@@ -242,8 +242,17 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         letters.requeue_letters,
         "Hand all that fit to their agents again, or say which",
         body=letters.RequeueingAll,
-        answer=letters.Requeued,
+        answer=letters.Handled,
         problems=(NobodyListensError,),
+    ),
+    Endpoint(
+        "POST",
+        "/dead-letters/drop",
+        OPERATE,
+        letters.drop_letters,
+        "Forget all that fit for good, or say which",
+        body=letters.DroppingAll,
+        answer=letters.Handled,
     ),
     Endpoint(
         "GET",

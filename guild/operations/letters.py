@@ -180,19 +180,12 @@ class Letters(Ground):
         Raises:
             NobodyListensError: an agent is not subscribed, and keeps its letters.
         """
-        done, is_whole = 0, False
-        requeued = self.bus.dead_letters.requeue_all(wanted, dry_run=not really, by=self._actor(by))
-        try:
-            async with aclosing(requeued) as letters:
-                async for letter in letters:
-                    done += 1
-                    yield _info(letter)
-            is_whole = True
-        finally:
-            if really and done:
-                count = f"{done:,} dead letter{'s' if done > 1 else ''}"
-                count = count if is_whole else f"at least {count}"
-                await self._tell("requeue", "", by, f"{count}: {_described(wanted)}")
+        letters = self.bus.dead_letters
+        requeued = letters.requeue_all(wanted, dry_run=not really, by=self._actor(by))
+        told = ("requeue", by, _described(wanted)) if really else None
+        async with aclosing(self._counted(requeued, told)) as each:
+            async for letter in each:
+                yield letter
 
     async def drop(self, letter_id: str, reason: str, *, by: str = "") -> LetterInfo:
         """Forget a dead letter for good; `guild.events` keeps who did it and why.
@@ -210,6 +203,49 @@ class Letters(Ground):
             raise LetterNotFoundError(letter_id)
         await self._tell("drop", letter.id, by, f"{_named(letter)}: {reason}")
         return _info(letter)
+
+    async def drop_all(
+        self, wanted: Wanted, reason: str, *, really: bool = False, by: str = ""
+    ) -> AsyncGenerator[LetterInfo, None]:
+        """Forget all that fit for good, the oldest first; unless `really`, only say which.
+
+        As `requeue_all`; but what dies meanwhile is forgotten, too, where it fits.
+
+        Args:
+            wanted: which letters.
+            reason: why these messages are not wanted any more; told of each, as by `drop`.
+            really: do it.
+            by: as for `requeue`. One event more tells of all.
+        """
+        letters = self.bus.dead_letters
+        dropped = letters.drop_all(wanted, reason, dry_run=not really, by=self._actor(by))
+        told = ("drop", by, f"{_described(wanted)}: {reason}") if really else None
+        async with aclosing(self._counted(dropped, told)) as each:
+            async for letter in each:
+                yield letter
+
+    async def _counted(
+        self, letters: AsyncGenerator[DeadLetter, None], told: tuple[str, str, str] | None
+    ) -> AsyncGenerator[LetterInfo, None]:
+        """Each of `letters`; in the end, also an early one, how many they were.
+
+        Args:
+            letters: on which something is done.
+            told: the act, the actor, and which letters; None to tell nothing.
+        """
+        done, is_whole = 0, False
+        try:
+            async with aclosing(letters):
+                async for letter in letters:
+                    done += 1
+                    yield _info(letter)
+            is_whole = True
+        finally:
+            if told is not None and done:
+                act, by, chosen = told
+                count = f"{done:,} dead letter{'s' if done > 1 else ''}"
+                count = count if is_whole else f"at least {count}"
+                await self._tell(act, "", by, f"{count}: {chosen}")
 
     async def _letter(self, letter_id: str) -> DeadLetter:
         letter = await self.bus.dead_letters.show(letter_id)

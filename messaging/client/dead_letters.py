@@ -200,7 +200,8 @@ class DeadLetters:
         async for page in self._pages(wanted):
             letters = [letter for letter in page if letter.group and _copy_of(letter) not in seen]
             seen.update(map(_copy_of, letters))
-            done, error = (letters, None) if dry_run else await self._requeue_page(letters, by)
+            acts = [] if dry_run else [self._requeue(each, each.envelope, by) for each in letters]
+            done, error = (letters, None) if dry_run else await _done_of(letters, acts)
             for letter in done:
                 yield letter
             if error is not None:
@@ -209,8 +210,24 @@ class DeadLetters:
     async def drop(self, letter_id: str, reason: str = "", *, by: str = "") -> bool:
         """Forget it for good; `guild.events` keeps the reason. False when it was gone already."""
         letter = await self.show(letter_id)
-        if letter is None:
-            return False
+        return letter is not None and await self._drop(letter, reason, by)
+
+    async def drop_all(
+        self, wanted: Wanted = EVERY, reason: str = "", *, dry_run: bool = True, by: str = ""
+    ) -> AsyncGenerator[DeadLetter, None]:
+        """Forget all that fit, the oldest first; unless told otherwise, only say which.
+
+        As `requeue_all`; but what dies meanwhile goes, too, where it fits.
+        """
+        async for letters in self._pages(wanted):
+            acts = [] if dry_run else [self._drop(each, reason, by) for each in letters]
+            done, error = (letters, None) if dry_run else await _done_of(letters, acts)
+            for letter in done:
+                yield letter
+            if error is not None:
+                raise error
+
+    async def _drop(self, letter: DeadLetter, reason: str, by: str) -> bool:
         died_of = reason_of(letter)
         event = DeadLetterDropped(
             letter_id=letter.id,
@@ -233,17 +250,6 @@ class DeadLetters:
             yield [letter for letter in letters if wanted.fits(letter)]
             after = letters[-1].id
 
-    async def _requeue_page(
-        self, letters: Sequence[DeadLetter], by: str
-    ) -> tuple[Sequence[DeadLetter], BaseException | None]:
-        """Those that were still there, and the first error."""
-        outcomes = await asyncio.gather(
-            *[self._requeue(letter, letter.envelope, by) for letter in letters],
-            return_exceptions=True,
-        )
-        done = [letter for letter, was in zip(letters, outcomes, strict=True) if was is True]
-        return done, next((was for was in outcomes if isinstance(was, BaseException)), None)
-
     async def _requeue(
         self, letter: DeadLetter, envelope: Envelope, by: str, edited: str = ""
     ) -> bool:
@@ -263,6 +269,15 @@ class DeadLetters:
         history = HISTORY.dump_json((*reason_of(letter).attempts, mark))
         get_logger().info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)
         return await self._backend.requeue(letter.id, again, history=history)
+
+
+async def _done_of(
+    letters: Sequence[DeadLetter], acts: Sequence[Awaitable[bool]]
+) -> tuple[Sequence[DeadLetter], BaseException | None]:
+    """The letters that were still there for these acts on them, and the first error."""
+    outcomes = await asyncio.gather(*acts, return_exceptions=True)
+    done = [letter for letter, was in zip(letters, outcomes, strict=True) if was is True]
+    return done, next((was for was in outcomes if isinstance(was, BaseException)), None)
 
 
 def _copy_of(letter: DeadLetter) -> tuple[str, str]:

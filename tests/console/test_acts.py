@@ -224,6 +224,27 @@ def test_letters_of_a_kind_are_counted_before_all_are_requeued(
     page.get_by_text("3 messages went to their agents again.").wait_for()
 
 
+def test_letters_of_a_kind_are_counted_before_all_are_dropped(
+    shop: Served, watched: Watched
+) -> None:
+    for number in range(3):
+        charge = Charge(order=str(number), number="0000", cents=5)
+        shop.do(shop.guild.client.publish("till", charge))
+    shop.letters(3)
+    page = watched.open(f"{shop.url}#/dead-letters?agent=till")
+    page.get_by_role("button", name="Drop all of these").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("3 messages").wait_for()
+    assert "cannot be undone" in dialog.inner_text()
+    assert shop.letters(3), "to count them has dropped none"
+    dialog.get_by_label("Why").fill("not ours")
+    dialog.get_by_role("button", name="Drop for good").click()
+
+    page.get_by_text("3 dead letters dropped.").wait_for()
+    assert shop.letters(0) == []
+    assert first_message(shop, "guild.dead_letter_dropped")["reason"] == "not ours"
+
+
 def test_a_dead_letter_is_dropped_with_a_reason_that_the_events_keep(
     shop: Served, watched: Watched
 ) -> None:

@@ -197,9 +197,30 @@ async def test_all_that_fit_are_requeued_only_if_that_is_said(http: httpx.AsyncC
         await until_given_up(http, each)
 
 
+async def test_all_that_fit_are_dropped_only_if_that_is_said(http: httpx.AsyncClient) -> None:
+    ids = [await given_up(http, f"number {number}") for number in range(3)]
+    chosen = {"agent": "breaker", "reason": "a test"}
+
+    other = (
+        await http.post("dead-letters/drop", json={**chosen, "type": "x", "really": True})
+    ).json()
+    counted = (await http.post("dead-letters/drop", json=chosen)).json()
+    left = (await http.get("dead-letters")).json()
+    done = (await http.post("dead-letters/drop", json={**chosen, "really": True})).json()
+
+    assert other["count"] == 0
+    assert (counted["count"], counted["really"]) == (3, False)
+    assert [letter["message_id"] for letter in counted["letters"]] == ids
+    assert len(left) == 3
+    assert (done["count"], done["really"]) == (3, True)
+    assert (await http.get("dead-letters")).json() == []
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
+        ("drop", {"agent": "breaker", "really": True}, 422),
+        ("drop", {"reason": "", "really": True}, 422),
         ("nothing/requeue", {}, 404),
         ("nothing/drop", {"reason": "x"}, 404),
         ("nothing/drop", {"reason": ""}, 422),

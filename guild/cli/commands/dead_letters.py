@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -99,24 +99,15 @@ async def requeue_dead_letter(call: Call, letter_id: str, edit: Sequence[str]) -
 
 async def requeue_dead_letters(call: Call, *, wanted: Wanted, really: bool) -> int:
     """Hand all that fit to their agents again, or say which they are."""
-    rows: list[dict[str, Any]] = []
     async with call.client() as client:
-        try:
-            async for letter in client.requeue_all(wanted, really=really, by=call.user):
-                rows.append(_row(letter))  # noqa: PERF401 - those before an error are told, too
-        finally:
-            call.output.rows(_COLUMNS, rows, _none(call, wanted), ends_in_text=True)
-            if rows and really:
-                call.output.note(f"requeued {len(rows):,} dead letters")
-            elif rows:
-                call.output.note(f"nothing was done; to requeue these {len(rows):,}, add --yes")
+        requeued = client.requeue_all(wanted, really=really, by=call.user)
+        await _show(call, requeued, wanted, "requeue", "requeued" if really else "")
     return OK
 
 
 async def drop_dead_letter(call: Call, letter_id: str, *, reason: str) -> int:
     """Forget it."""
-    if not reason.strip():
-        raise UsageError("--reason is empty: say why the message is not wanted any more")
+    _check_reason(reason)
     try:
         async with call.client() as client:
             await client.drop(letter_id, reason, by=call.user)
@@ -124,6 +115,36 @@ async def drop_dead_letter(call: Call, letter_id: str, *, reason: str) -> int:
         return _is_gone(call, letter_id)
     call.output.note(f"dropped {letter_id}")
     return OK
+
+
+async def drop_dead_letters(call: Call, *, wanted: Wanted, reason: str, really: bool) -> int:
+    """Forget all that fit, or say which they are."""
+    _check_reason(reason)
+    async with call.client() as client:
+        dropped = client.drop_all(wanted, reason, really=really, by=call.user)
+        await _show(call, dropped, wanted, "drop", "dropped" if really else "")
+    return OK
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("--reason is empty: say why the message is not wanted any more")
+
+
+async def _show(
+    call: Call, letters: AsyncIterable[LetterInfo], wanted: Wanted, act: str, done: str
+) -> None:
+    """Show all of `letters` and what was `done` to them; "" for nothing yet."""
+    rows: list[dict[str, Any]] = []
+    try:
+        async for letter in letters:
+            rows.append(_row(letter))  # noqa: PERF401 - those before an error are told, too
+    finally:
+        call.output.rows(_COLUMNS, rows, _none(call, wanted), ends_in_text=True)
+        if rows and done:
+            call.output.note(f"{done} {len(rows):,} dead letters")
+        elif rows:
+            call.output.note(f"nothing was done; to {act} these {len(rows):,}, add --yes")
 
 
 def _none(call: Call, wanted: Wanted) -> str:

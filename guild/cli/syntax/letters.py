@@ -123,6 +123,29 @@ def requeue_letters(
     run_command(requeue_dead_letters, typed, wanted=wanted, really=really)
 
 
+@letters.command("drop-all")
+def drop_letters(
+    spec: Spec,
+    reason: Annotated[str, typer.Option(help="Why; guild.events keeps it.")],
+    agent: OfAgent = None,
+    type_name: OfType = None,
+    error: OfError = None,
+    really: Annotated[
+        bool, typer.Option("--yes", "--really", help="Do it; otherwise only say which.")
+    ] = False,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """List those that fit, and with --yes forget them for good."""
+    from guild.cli.calling.running import run_command
+    from guild.cli.commands.dead_letters import drop_dead_letters
+    from messaging.client.dead_letters import Wanted
+
+    typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
+    run_command(drop_dead_letters, typed, wanted=wanted, reason=reason, really=really)
+
+
 @letters.command("drop")
 def drop_letter(
     spec: Spec,

@@ -1,6 +1,6 @@
 """Dead letters: looked at, requeued, dropped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -70,8 +70,15 @@ class Dropping(Given):
     reason: Annotated[Reason, Field(min_length=1)]
 
 
-class Requeued(View):
-    """Those that were requeued, or would be.
+class DroppingAll(Which):
+    """Which are dropped, and why; nothing is, unless `really`."""
+
+    reason: Annotated[Reason, Field(min_length=1)]
+    really: bool = False
+
+
+class Handled(View):
+    """Those that were requeued or dropped, or would be.
 
     Attributes:
         letters: the first of them.
@@ -110,19 +117,26 @@ async def requeue_letter(call: Call[Requeueing, None]) -> LetterInfo:
     )
 
 
-async def requeue_letters(call: Call[RequeueingAll, None]) -> Requeued:
-    return await call.unless_gone(_requeue(call))
-
-
-async def _requeue(call: Call[RequeueingAll, None]) -> Requeued:
-    body, letters, count = call.body, list[LetterInfo](), 0
+async def requeue_letters(call: Call[RequeueingAll, None]) -> Handled:
+    body = call.body
     requeued = call.client.requeue_all(body.wanted, really=body.really, by=call.caller.name)
-    async with aclosing(requeued) as found:
-        async for letter in found:
+    return await call.unless_gone(_counted(requeued, really=body.really))
+
+
+async def drop_letters(call: Call[DroppingAll, None]) -> Handled:
+    body, by = call.body, call.caller.name
+    dropped = call.client.drop_all(body.wanted, body.reason, really=body.really, by=by)
+    return await call.unless_gone(_counted(dropped, really=body.really))
+
+
+async def _counted(letters: AsyncGenerator[LetterInfo, None], *, really: bool) -> Handled:
+    shown, count = list[LetterInfo](), 0
+    async with aclosing(letters):
+        async for letter in letters:
             count += 1
             if count <= MOST_SHOWN:
-                letters.append(letter)
-    return Requeued(letters=tuple(letters), count=count, really=body.really)
+                shown.append(letter)
+    return Handled(letters=tuple(shown), count=count, really=really)
 
 
 async def drop_letter(call: Call[Dropping, None]) -> LetterInfo:

@@ -195,6 +195,21 @@ def test_many_are_requeued_only_when_it_is_said_so(run: Run, running: Path, lett
     assert _next_letter(run, running, letter) != letter["id"]
 
 
+def test_many_are_dropped_only_when_it_is_said_so(run: Run, running: Path, letter: Any) -> None:
+    words = ("dead-letters", "drop-all", running, "--error", "RuntimeError", "--json")
+    assert "--reason is empty" in run(*words, "--reason", " ", "--yes").err
+    told = run(*words, "--reason", "of no use")
+    assert told.documents() == [letter]
+    assert "to drop these 1, add --yes" in told.err
+    assert run("dead-letters", "list", running, "--json").documents() == [letter]
+
+    done = run(*words, "--reason", "of no use", "--yes")
+
+    assert done.documents() == [letter]
+    assert "dropped 1 dead letters" in done.err
+    assert run("dead-letters", "list", running, "--json").documents() == []
+
+
 def test_the_reason_of_a_drop_is_kept_on_the_events(run: Run, running: Path, letter: Any) -> None:
     run("dead-letters", "drop", running, letter["id"], "--reason", "seen by Ada")
 

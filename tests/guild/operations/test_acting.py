@@ -68,6 +68,14 @@ async def requeue_all(client: GuildClient) -> str:
     return ""
 
 
+async def drop_all(client: GuildClient) -> str:
+    wanted = Wanted("failing")
+    assert [each.agent async for each in client.drop_all(wanted, "seen", by="ada")] == ["failing"]
+    dropped = client.drop_all(wanted, "seen", really=True, by="ada")
+    assert [each.agent async for each in dropped] == ["failing"]
+    return ""
+
+
 async def drop(client: GuildClient) -> str:
     (letter,) = await client.letters()
     return (await client.drop(letter.id, "seen", by="ada")).id
@@ -82,6 +90,7 @@ ACTS: dict[Callable[[GuildClient], Awaitable[str]], str] = {
     forget: "0 messages were kept for it",
     requeue: "edited: text",
     requeue_all: "1 dead letter: agent=failing",
+    drop_all: "1 dead letter: agent=failing: seen",
     drop: "of failing: seen",
 }
 
@@ -105,7 +114,7 @@ async def test_each_act_is_told_once_with_who_did_it_and_to_what(
 
     async with client_of(site, spec_of(Echo, Failing)) as client:
         target = await act(client)
-        name = "requeue" if act is requeue_all else act.__name__
+        name = act.__name__.removesuffix("_all")
         told = [event for event in await acts(client) if event.act == name]
 
     assert len(told) == (0 if is_mutant else 1)

@@ -329,6 +329,38 @@ async def test_who_leaves_while_requeueing_goes_on_later(site: Site) -> None:
         assert len(recorder.contexts) == 60
 
 
+@pytest.mark.parametrize("is_mutant", [False, True])
+async def test_all_of_a_kind_are_dropped_for_good_and_each_is_told(
+    site: Site, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mutant:
+        monkeypatch.setattr(Wanted, "fits", lambda *_: True)
+    async with open_bus(site) as bus:
+        await bury(bus, *[Ask(text=f"bad {number}") for number in range(60)])
+        await bury(bus, Paid(cents=1, by="bad"))
+        letters = bus.dead_letters
+        wanted = Wanted(type="Ask")
+
+        counted = [each.id async for each in letters.drop_all(wanted, "tests")]
+        assert await letters.count() == 61
+        async with aclosing(letters.drop_all(wanted, "tests", dry_run=False, by="ada")) as dropping:
+            first = await anext(dropping)
+        rest = [each.id async for each in letters.drop_all(wanted, "tests", dry_run=False)]
+
+        assert first.id == counted[0]
+        assert 0 < len(rest) < 60
+        assert (await letters.count() == 1) is not is_mutant
+        events = await lying_in(bus, "guild.events", 60)
+        told = [
+            DeadLetterDropped.model_validate_json(payload_of(entry.envelope))
+            for entry in events
+            if entry.envelope.type == "guild.dead_letter_dropped"
+        ]
+        assert [each.letter_id for each in told] == counted
+        assert {each.reason for each in told} == {"tests"}
+        assert told[0].by == "ada"
+
+
 async def test_what_dies_again_while_the_rest_is_requeued_is_left_alone(site: Site) -> None:
     async with open_bus(site) as bus:
         await bury(bus, *[Ask(text=f"bad {number}") for number in range(60)])

@@ -31,6 +31,8 @@ export const letter = (id, options) => get(["dead-letters", id], {}, options);
 export const requeue = (id, change) => post(["dead-letters", id, "requeue"], change);
 export const requeueAll = (wanted, really) =>
   post(["dead-letters", "requeue"], { ...said(wanted), really });
+export const dropAll = (wanted, reason, really) =>
+  post(["dead-letters", "drop"], { ...said(wanted), reason, really });
 export const drop = (id, reason) => post(["dead-letters", id, "drop"], { reason });
 
 export const conversation = (id, options) => get(["conversations", id], {}, options);

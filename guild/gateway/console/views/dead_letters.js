@@ -1,7 +1,7 @@
 // Messages that their agents gave up, grouped by what they have in common; one is read, edited,
 // requeued, dropped.
 
-import { drop, letter as readLetter, letterGroups, letters as readLetters, requeue, requeueAll, schemaOf } from "../api/guild_api.js";
+import { drop, dropAll, letter as readLetter, letterGroups, letters as readLetters, requeue, requeueAll, schemaOf } from "../api/guild_api.js";
 import { countOf, many } from "../logic/format.js";
 import { isSame } from "../logic/json.js";
 import { isObject } from "../logic/schema.js";
@@ -15,6 +15,7 @@ import { useGuild } from "../state/store.js";
 import { html, useRef, useState } from "../vendor/htm-preact.js";
 
 const PAGE = 50;
+const WHY = { reason: "Why (kept in the guild's events)", needsReason: true };
 const MOST_GROUPS = 200;
 const KINDS = ["type", "error", "agent"];
 const LEAD = "Messages that an agent gave up after its last attempt. They are kept until they are requeued or dropped.";
@@ -52,15 +53,21 @@ function Groups() {
 
 function Bundle({ wanted, after }) {
   const { may } = useGuild();
-  const [isAsking, setIsAsking] = useState(false);
+  const [asked, setAsked] = useState("");
   const found = useLoad((options) => readLetters({ ...wanted, after, count: PAGE + 1 }, options), []);
   const back = { href: "#/dead-letters", text: "All dead letters" };
   const told = Object.entries(wanted).filter(([, value]) => value);
   const lead = html`<span class="words">${told.map(([name, value]) => html`<span>${name} <${Code} value=${value} most=${100} /></span>`)}</span>`;
-  const actions = may("operate") && found.value?.length > 0 && html`<button type="button" onClick=${() => setIsAsking(true)}>Requeue all of these</button>`;
+  const actions =
+    may("operate") &&
+    found.value?.length > 0 &&
+    html`<button type="button" onClick=${() => setAsked("requeue")}>Requeue all of these</button>
+      <button type="button" onClick=${() => setAsked("drop")}>Drop all of these</button>`;
+  const asking = { wanted, onDone: found.reload, onClose: () => setAsked("") };
   return html`<${Page} title="Dead letters" lead=${lead} back=${back} actions=${actions}>
     <${Loaded} load=${found}>${(letters) => html`<${LetterPage} letters=${letters} wanted=${wanted} />`}<//>
-    ${isAsking && html`<${AskRequeueAll} wanted=${wanted} onDone=${found.reload} onClose=${() => setIsAsking(false)} />`}
+    ${asked === "requeue" && html`<${AskRequeueAll} ...${asking} />`}
+    ${asked === "drop" && html`<${AskDropAll} ...${asking} />`}
   <//>`;
 }
 
@@ -90,6 +97,19 @@ function AskRequeueAll({ wanted, onDone, onClose }) {
   return html`<${Confirm} title="Requeue all of these?" button="Requeue" act=${act} onClose=${onClose}>
     <${ProblemNotice} problem=${counted.problem} />
     <p>${counted.value ? html`<b>${many(counted.value.count, "message")}</b> ${counted.value.count === 1 ? "goes" : "go"}` : "They go"} to their agents again, as if for the first time, and leave the dead letters. What failed for a reason that is still there will fail again.</p>
+  <//>`;
+}
+
+function AskDropAll({ wanted, onDone, onClose }) {
+  const counted = useLoad(() => dropAll(wanted, "counted", false), []);
+  const act = async ({ reason }) => {
+    const done = await dropAll(wanted, reason, true);
+    onDone();
+    return `${many(done.count, "dead letter")} dropped.`;
+  };
+  return html`<${Confirm} title="Drop all of these for good?" button="Drop for good" isDangerous=${true} act=${act} asks=${WHY} onClose=${onClose}>
+    <${ProblemNotice} problem=${counted.problem} />
+    <p>${counted.value ? html`<b>${many(counted.value.count, "message")}</b>` : "The messages"} and their history are deleted. This cannot be undone: no agent will ever handle them. The guild's events keep that you dropped each, and why, without contents.</p>
   <//>`;
 }
 
@@ -204,7 +224,7 @@ function AskDrop({ letter, onClose }) {
     goToOthers(letter);
     return "The dead letter was dropped.";
   };
-  return html`<${Confirm} title="Drop this message for good?" button="Drop for good" isDangerous=${true} act=${act} asks=${{ reason: "Why (kept in the guild's events)", needsReason: true }} onClose=${onClose}>
+  return html`<${Confirm} title="Drop this message for good?" button="Drop for good" isDangerous=${true} act=${act} asks=${WHY} onClose=${onClose}>
     <p>The message and its history are deleted. This cannot be undone: <b><${Text} value=${letter.agent} /></b> will never handle it. The guild's events keep that you dropped it, and why, without its contents.</p>
   <//>`;
 }
