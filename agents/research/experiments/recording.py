@@ -118,14 +118,14 @@ def _attempt(
             config = request.eval_config
         case TrainFully():
             kind, config, folder = "full", request.trainer_config, _folder(request)
+    asked = {"model_class_name": request.model_class_name, **config}
     begun = store.latest(STUDY, artifacts=folder) if folder else None
     # What an earlier version has begun there, which did not note its data, goes on as the same.
-    is_older = begun is not None and DATA not in begun.config
-    data = {} if is_older else _data(workspace, config)
+    is_older = begun is not None and begun.config | {"seed": begun.seed} == {"seed": 0} | asked
     return _planned(
         store,
         kind,
-        {"model_class_name": request.model_class_name, **config, **data},
+        asked if is_older else asked | _data(workspace, config),
         code=_source(workspace, request.model_script_path),
         note=f"{request.model_class_name} of {request.model_script_path}",
         folder=folder,
