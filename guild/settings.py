@@ -30,7 +30,7 @@ def _split(packages: Any) -> Any:
 
 
 def _package(name: str) -> str:
-    if not all(part.isidentifier() for part in name.split(".")):
+    if not all(part.replace("-", "_").isidentifier() for part in name.split(".")):
         raise ValueError(f"{name!r} is no package: write its name, as in shop or shop.agents")
     if name.endswith(".py") and Path(name).is_file():
         raise ValueError(f"{name!r} is a file: write {name.removesuffix('.py')}")

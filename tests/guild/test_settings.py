@@ -75,6 +75,11 @@ def test_packages_come_one_by_one_or_with_commas(said: object) -> None:
     assert load_settings(overrides={"allow": said}, environ={}).allow == ("shop", "town")
 
 
+def test_a_folder_with_a_hyphen_is_a_package_too() -> None:
+    """A class below it can be loaded, though no import statement can name it."""
+    assert load_settings(environ={"GUILDBUS_ALLOW": "my-shop.desks"}).allow == ("my-shop.desks",)
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
