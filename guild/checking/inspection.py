@@ -178,7 +178,8 @@ def _properties(
     seen: Inspection, model: type[BaseModel], properties: Mapping[str, Any], path: Path
 ) -> Iterator[Finding]:
     part, path = path, (*path, "properties")
-    resolved = resolve_gently(dict(properties), environ=seen.environ, path=path)
+    given = dict(properties) if isinstance(properties, Mapping) else properties  # a reference
+    resolved = resolve_gently(given, environ=seen.environ, path=path)
     yield from resolved.findings
     try:
         seen.properties[part] = model.model_validate(resolved.value)

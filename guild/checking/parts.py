@@ -86,7 +86,9 @@ class Parts:
 def buses_of(spec: GuildSpec) -> Mapping[Path, str]:
     """The URLs of all buses of a spec, by where they stand."""
     buses: dict[Path, str] = {("bus",): spec.bus}
-    return buses | {("neighbours", name): url for name, url in spec.neighbours.items()}
+    if isinstance(spec.neighbours, Mapping):  # and no reference that may be one
+        buses |= {("neighbours", name): url for name, url in spec.neighbours.items()}
+    return buses
 
 
 def listens(agent: AgentSpec, topic: str) -> bool:

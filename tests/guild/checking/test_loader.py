@@ -403,6 +403,13 @@ def test_a_bus_that_may_be_right_is_not_judged(bus: str) -> None:
     assert load_yaml(f'neighbours: {{other: "{bus}"}}\n{HEAD}').neighbours == {"other": bus}
 
 
+def test_a_reference_in_place_of_a_mapping_is_told_or_left_alone() -> None:
+    load_yaml(f"neighbours: ${{NOT_SET}}\n{HEAD}")
+    agent = 'agents: [{id: a, type: hello.greeter, properties: "${NOT_SET}"}]\n'
+    with pytest.raises(SpecError, match="NOT_SET is not set and has no default"):
+        load_yaml(f"id: x\n{agent}")
+
+
 def test_a_bus_that_is_built_in_python_is_judged_too() -> None:
     with pytest.raises(SpecError, match="bus: 'kafka' is not a bus"):
         Plan.of(GuildSpec(id="x", bus="kafka://x"))
