@@ -57,6 +57,8 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
             return _redis(url, guild_id, options)
     except TypeError as error:
         raise BackendSetupError(f"an option does not fit the bus {scheme}: {error}") from error
+    if "@" in scheme:  # it is all of a URL, as of one whose scheme has an _
+        scheme = f"***@{scheme.rpartition('@')[2]}"
     raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}{_meant(url, scheme)}")
 
 
@@ -83,9 +85,10 @@ def check_url(url: str) -> None:
 def _scheme_of(url: str) -> str:
     try:
         return urlsplit(url).scheme or url.partition("?")[0]
-    except ValueError as error:  # the URL may hold a password, so it is not shown
+    except ValueError:  # its text may repeat a part of a password
         raise BackendSetupError(
-            f"the URL of the bus cannot be read: {error}; in a password write [ ] as %5B %5D"
+            "the URL of the bus cannot be read: [ and ] stand around an IPv6 address, and in a "
+            "password write [ ] as %5B %5D"
         ) from None
 
 
