@@ -14,7 +14,7 @@ from guild.errors import Path
 from guild.operations.schemas import message_class_of
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError
-from messaging.wire.envelope import join_tags, split_tags
+from messaging.wire.envelope import split_tags
 from messaging.wire.json_limits import TOO_DEEP, is_too_deep
 from messaging.wire.message import problems_of, wire_type_of
 from messaging.wire.topic import DEFAULT_TOPIC, inbox_of, is_pattern
@@ -80,14 +80,12 @@ def conversation_of(message: BaseModel) -> str:
     return str(message.conversation) if is_named else ""  # type: ignore[attr-defined] # just looked
 
 
-def handlers_of(
-    plan: Plan, message: type[BaseModel], topic: str, tags: Sequence[str] = ()
-) -> Sequence[str]:
-    """Ids of the agents of the spec that handle `message` on `topic` if it has these tags.
+def handlers_of(plan: Plan, message: type[BaseModel], topic: str, tags: str = "") -> Sequence[str]:
+    """Ids of the agents of the spec that handle `message` on `topic` if it has these joined tags.
 
     Tags keep a message only from the agents that act only when tagged, as they do at work.
     """
-    addressed = split_tags(join_tags(tags))
+    addressed = split_tags(tags)
     return [
         agent.id
         for agent in plan.spec.agents

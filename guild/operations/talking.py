@@ -16,7 +16,7 @@ from guild.operations.view import View
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
 from messaging.client.options import PublishOptions
 from messaging.errors import NobodyListensError
-from messaging.wire.envelope import new_id
+from messaging.wire.envelope import join_tags, new_id, split_tags
 from messaging.wire.message import wire_type_of
 
 
@@ -146,7 +146,8 @@ class Talking(Ground):
             topic: where to.
             tags: as it would have them.
         """
-        handlers = self._handlers_of(type(message), topic, tuple(tags))
+        joined = join_tags(tags)
+        handlers = self._handlers_of(type(message), topic, joined)
         groups = await self.bus.groups() if handlers else ()
         subscribed = [agent for agent in handlers if agent in groups]
         paused = await self.bus.paused() if subscribed else ()
@@ -154,7 +155,7 @@ class Talking(Ground):
             guild=self._plan.spec.id,
             type=wire_type_of(type(message)).name,
             topic=topic,
-            tags=tuple(tags),
+            tags=tuple(split_tags(joined)),
             handlers=tuple(handlers),
             subscribed=tuple(subscribed),
             paused=tuple(agent for agent in subscribed if agent in paused),
@@ -254,9 +255,10 @@ class Talking(Ground):
         """
         if why := self._why_unhandled(topic, message_class):
             raise NobodyListensError(why)
-        if tags and not self._handlers_of(message_class, topic, tuple(tags)):
+        joined = join_tags(tags)
+        if joined and not self._handlers_of(message_class, topic, joined):
             name = wire_type_of(message_class).name
             raise NobodyListensError(
-                f"no agent on {topic!r} handles {name} when it is tagged {', '.join(tags)}"
+                f"no agent on {topic!r} handles {name} when it is tagged {joined}"
             )
         self._require_answer(topic, message_class)

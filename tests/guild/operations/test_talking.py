@@ -31,15 +31,18 @@ async def test_what_only_a_tagged_agent_takes_is_refused_without_its_tag(site: S
     shy = AgentBuilder(Echo).set_id("echo").act_only_when_tagged().build_spec()
     async with running(site, builder.add_agent_spec(shy).build_spec()) as guild:
         asked = [
-            await guild.client.ask("default_topic", "tests.ping", {"text": "x"}, tags=["echo"]),
-            await guild.client.ask("inbox.echo", "tests.ping", {"text": "x"}, tags=["other"]),
+            await guild.client.ask("default_topic", "tests.ping", {"text": "x"}, tags=tags)
+            for tags in (["echo"], ["other", "echo"], "echo")
         ]
+        asked.append(
+            await guild.client.ask("inbox.echo", "tests.ping", {"text": "x"}, tags=["other"])
+        )
         told = "no agent on 'default_topic' handles tests.ping when it is tagged other"
         with pytest.raises(NobodyListensError, match=told):
             await guild.client.ask("default_topic", "tests.ping", {"text": "x"}, tags=["other"])
         sent = await guild.client.send("default_topic", "tests.ping", {"text": "x"}, tags=["other"])
 
-    assert [answer.data for answer in asked] == [{"text": "x"}] * 2
+    assert [answer.data for answer in asked] == [{"text": "x"}] * 4
     assert sent.warning.endswith("handles tests.ping, tagged other, on default_topic")
 
 
