@@ -12,7 +12,7 @@ CASES = [
     (["publish", "crew.work", "--topic", ""], 3, "a topic has 1 to 200 characters"),
     (["publish", "crew.work", "count=1", "count=2"], 3, "count is given twice"),
     (["publish", "crew.work", "--bus", ""], 2, "--bus is empty"),
-    (["request", "crew.work", "--topic", ""], 1, "nothing was sent"),
+    (["request", "crew.work", "--topic", ""], 3, "a topic has 1 to 200 characters"),
     (["agents", "--bus", "redis://[::1"], 5, "the URL of the bus cannot be read"),
     (
         ["replay", "jobs", "--agent", "worker", "--from", "2030-01-02", "--to", "2030-01-01"],
