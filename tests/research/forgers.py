@@ -72,8 +72,8 @@ FORGERS = {
 PATCHERS = {
     "metrics": f"{BASE}\n"
     "import agents.ml.training.metrics as metrics\n"
-    "for name in list(metrics._FROM_CONFUSION):\n"
-    "    metrics._FROM_CONFUSION[name] = lambda *_: 0.98765\n"
+    "for name in list(metrics._FROM_COUNTS):\n"
+    "    metrics._FROM_COUNTS[name] = lambda *_: 0.98765\n"
     "metrics.ClassificationScores.results = lambda *_: {'accuracy': 0.98765}\n",
     "scorers": f"{BASE}\n"
     "import agents.ml.training.scoring as scoring, agents.ml.training.distant as distant\n"

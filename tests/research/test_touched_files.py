@@ -61,6 +61,7 @@ TOUCH = {
     "report/html.py:to_html": PACKAGE,
     "report/machine.py:_processor": KERNEL,
     "researcher/asking.py:_columns_of": USERS,
+    "researcher/asking.py:_content_of": USERS,
     "researcher/asking.py:_dataset": USERS,
     "researcher/trials.py:_read_result": STATE,
     "researcher/trials.py:_take_away": "renames what a job that has ended left; follows no link",
