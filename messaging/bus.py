@@ -207,7 +207,6 @@ class Bus:
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             PayloadTooLargeError: it is past the cap.
             ValueError: `priority` or `message_id` is not valid.
-            WireError: `key`, `tags`, `reply_to` or `conversation` has a NUL or half a character.
             DelayError: `delay_s` or `at` is not valid.
             NobodyListensError: `require_listener`, and no group is subscribed.
             BusFullError: the topic is at its hard limit.

@@ -24,7 +24,6 @@ from messaging.wire.envelope import (
     check_message,
     check_output_topic,
     check_priority,
-    check_text,
     join_tags,
     seal,
 )
@@ -293,21 +292,14 @@ class Context:
             NotAMessageError: `message` is no pydantic model.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             ValueError: `priority` is out of range, or the delay, time or timer is none.
-            WireError: `key`, `tags`, `reply_to` or `conversation` has a NUL or half a character.
         """
         header = self._header(
             tags=join_tags(tags),
             delay_s=delay_of(delay_s, at, self._services.clock),
-            reply_to=(
-                self._usual_reply_to(guild)
-                if reply_to is None
-                else check_text("reply_to", reply_to)
-            ),
-            key=check_text("key", key) if key else "",
+            reply_to=self._usual_reply_to(guild) if reply_to is None else reply_to,
+            key=key,
             deadline=self._deadline(deadline_s, keep=keep_deadline),
-            conversation=(
-                check_text("conversation", conversation) if conversation else self.conversation
-            ),
+            conversation=conversation or self.conversation,
             waiter=self.envelope.waiter_beyond,
         )
         if priority is not None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel
 
-from messaging.errors import NotAMessageError, WireError
+from messaging.errors import NotAMessageError
 from messaging.wire.fidelity import fidelity_of, may_share
 from messaging.wire.message import encode, wire_type_of
 from messaging.wire.topic import check_topic, is_partition, is_reply_topic
@@ -216,28 +216,9 @@ def payload_of(envelope: Envelope) -> bytes:
     return encode(envelope.message) if envelope.message is not None else envelope.payload
 
 
-def check_text(field: str, text: str) -> str:
-    """`text`, if it can travel as this field of an envelope.
-
-    Raises:
-        WireError: it has a NUL in it, or half a character.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise WireError(f"{field} {text!r} cannot travel: it has half a character in it") from None
-    if "\0" in text:
-        raise WireError(f"{field} {text!r} cannot travel: it has a NUL in it")
-    return text
-
-
 def join_tags(tags: Iterable[str] | str) -> str:
-    """Agent ids as an envelope carries them.
-
-    Raises:
-        WireError: one of them cannot travel.
-    """
-    return check_text("tags", tags if isinstance(tags, str) else ",".join(tags)) if tags else ""
+    """Agent ids as an envelope carries them."""
+    return tags if isinstance(tags, str) else ",".join(tags)
 
 
 def split_tags(tags: str) -> Sequence[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -19,22 +18,11 @@ from messaging.errors import (
     InvalidMessageError,
     NobodyListensError,
     TopicError,
-    WireError,
 )
-from messaging.handling.context import Context
 from messaging.testing import Recorder, memory_bus
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry
-from tests.messaging.buses import (
-    Ask,
-    Progress,
-    Told,
-    listening,
-    lying_in,
-    open_bus,
-    options,
-    texts_in,
-)
+from tests.messaging.buses import Ask, Progress, Told, listening, lying_in, open_bus, options
 from tests.messaging.conftest import Site
 from tests.messaging.notes import passed
 
@@ -68,40 +56,6 @@ async def test_an_id_that_no_envelope_can_carry_is_refused(site: Site) -> None:
     async with open_bus(site) as bus:
         with pytest.raises(ValueError, match="32 lower-case hex digits"):
             await bus.publish("asks", Ask(text="a"), message_id="order-17")
-
-
-@pytest.mark.parametrize("text", ["half \ud800", "nul \0"])
-@pytest.mark.parametrize("field", ["key", "tags", "reply_to", "conversation"])
-async def test_what_no_header_can_hold_is_refused_by_its_name(
-    site: Site, field: str, text: str
-) -> None:
-    option: Any = {field: [text] if field == "tags" else text}
-
-    async with open_bus(site) as bus:
-        with pytest.raises(WireError, match=f"^{field} .* cannot travel"):
-            await bus.publish("asks", Ask(text="a"), **option)
-        with pytest.raises(WireError, match=f"^{field} .* cannot travel"):
-            await bus.publish_many("asks", [Ask(text="a"), Ask(text="b")], **option)
-
-        assert await lying_in(bus, "asks", 0) == []
-
-
-@pytest.mark.parametrize("field", ["key", "tags", "reply_to", "conversation"])
-async def test_a_handler_that_sends_what_no_header_can_hold_hears_of_it_alike(
-    site: Site, field: str
-) -> None:
-    async def handle(message: Ask, context: Context) -> Told:
-        option: Any = {field: ["half \ud800"] if field == "tags" else "half \ud800"}
-        with pytest.raises(WireError) as caught:
-            context.send(message, "elsewhere", **option)
-        return Told(text=ascii(caught.value))
-
-    async with open_bus(site) as bus:
-        await bus.subscribe(listening("teller", handle, output_topic="told"))
-        await bus.publish("asks", Ask(text="a"))
-
-        (told,) = await texts_in(bus, "told")
-        assert f"{field} 'half" in told
 
 
 async def test_publishing_answers_with_ids_in_order(site: Site) -> None:
