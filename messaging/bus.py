@@ -43,7 +43,7 @@ from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
 from messaging.wire.decoding import Decoder
-from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.envelope import Envelope, check_texts, new_id
 from messaging.wire.message import MessageRegistry
 
 if TYPE_CHECKING:  # a bus without subscriptions needs no part that handles
@@ -82,6 +82,7 @@ class Bus:
         wait_s: float = 0.0,
         observer: Observer | None = None,
     ) -> None:
+        check_texts(name=name)
         self.client_id = new_id()
         self.name = name
         self.guild_id = guild_id
@@ -206,6 +207,7 @@ class Bus:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             PayloadTooLargeError: it is past the cap.
+            WireError: an option holds a NUL or a lone surrogate.
             ValueError: `priority` or `message_id` is not valid.
             DelayError: `delay_s` or `at` is not valid.
             NobodyListensError: `require_listener`, and no group is subscribed.

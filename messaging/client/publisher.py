@@ -14,6 +14,7 @@ from messaging.wire.envelope import (
     check_id,
     check_output_topic,
     check_priority,
+    check_texts,
     join_tags,
     seal,
     seal_like,
@@ -71,6 +72,9 @@ class Publisher:
         if not self.is_open:
             self._check_open()
         delay_s = delay_of(delay_s, at, self._clock) if delay_s or at is not None else 0.0
+        joined_tags = join_tags(tags) if tags else ""
+        if conversation or reply_to or key or joined_tags:
+            check_texts(conversation=conversation, reply_to=reply_to, key=key, tags=joined_tags)
         if not messages:
             check_output_topic(topic)
             check_priority(priority)
@@ -84,7 +88,7 @@ class Publisher:
             conversation=conversation,
             reply_to=reply_to,
             key=key,
-            tags=join_tags(tags) if tags else "",
+            tags=joined_tags,
             deadline=0.0 if deadline_s is None else self._clock.time() + deadline_s,
             priority=check_priority(priority) if priority else 0,
             delay_s=delay_s,
@@ -130,7 +134,11 @@ class Publisher:
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
+            WireError: `conversation` or a tag holds what cannot travel.
         """
+        joined_tags = join_tags(tags) if tags else ""
+        if conversation or joined_tags:
+            check_texts(conversation=conversation, tags=joined_tags)
         envelope = seal(
             message,
             check_output_topic(topic),
@@ -140,7 +148,7 @@ class Publisher:
             cause=cause,
             conversation=conversation,
             reply_to=reply_to,
-            tags=join_tags(tags) if tags else "",
+            tags=joined_tags,
             trace=trace,
             deadline=0.0 if deadline_s is None else self._clock.time() + deadline_s,
             hops=hops,

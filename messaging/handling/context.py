@@ -24,6 +24,7 @@ from messaging.wire.envelope import (
     check_message,
     check_output_topic,
     check_priority,
+    check_texts,
     join_tags,
     seal,
 )
@@ -291,10 +292,15 @@ class Context:
             TopicError: `topic` is not one to publish to, or `guild` is no neighbour.
             NotAMessageError: `message` is no pydantic model.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
+            WireError: an option holds a NUL or a lone surrogate.
             ValueError: `priority` is out of range, or the delay, time or timer is none.
         """
+        joined_tags = join_tags(tags)
+        if conversation or reply_to or key or joined_tags:
+            given = {"reply_to": reply_to or "", "key": key, "tags": joined_tags}
+            check_texts(conversation=conversation, **given)
         header = self._header(
-            tags=join_tags(tags),
+            tags=joined_tags,
             delay_s=delay_of(delay_s, at, self._services.clock),
             reply_to=self._usual_reply_to(guild) if reply_to is None else reply_to,
             key=key,

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel
 
-from messaging.errors import NotAMessageError
+from messaging.errors import NotAMessageError, WireError
 from messaging.wire.fidelity import fidelity_of, may_share
 from messaging.wire.message import encode, wire_type_of
 from messaging.wire.topic import check_topic, is_partition, is_reply_topic
@@ -209,6 +209,28 @@ def check_priority(priority: int) -> int:
     if priority not in PRIORITIES:
         raise ValueError(f"a priority is a whole number from -128 to 127, not {priority!r}")
     return priority
+
+
+def check_texts(**texts: object) -> None:
+    """Refuse fields of an envelope that no header can carry, whatever the backend.
+
+    Raises:
+        WireError: one holds a NUL or a lone surrogate.
+        TypeError: one is no text.
+    """
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f"{name} must be text, not {text!r}")
+        if "\0" in text or not _is_utf8(text):
+            raise WireError(f"{name} {text!r} cannot travel: it holds a NUL or a lone surrogate")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def payload_of(envelope: Envelope) -> bytes:

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 import messaging
 from messaging.backend import Incident
+from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.client.tap import WAIT_S, Tapped
 from messaging.control.incidents import Incidents
@@ -18,7 +20,9 @@ from messaging.errors import (
     InvalidMessageError,
     NobodyListensError,
     TopicError,
+    WireError,
 )
+from messaging.handling.context import Context
 from messaging.testing import Recorder, memory_bus
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry
@@ -88,6 +92,60 @@ async def test_a_message_that_cannot_be_written_as_json_is_refused_by_name() -> 
     async with memory_bus(Ask) as bus:
         with pytest.raises(InvalidMessageError, match=r"not a valid Ask: .* JSON"):
             await bus.publish("asks", Ask.model_construct(text="\ud800"))
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b"], ids=["lone surrogate", "NUL"])
+@pytest.mark.parametrize("name", ["key", "tags", "reply_to", "conversation"])
+async def test_an_option_that_no_header_can_carry_is_refused_by_name_on_every_backend(
+    site: Site, name: str, text: str
+) -> None:
+    option: Any = {name: ["fit", text] if name == "tags" else text}
+    refused: list[str] = []
+
+    async def pass_on(ask: Ask, context: Context) -> Told:
+        with pytest.raises(WireError, match=f"^{name} .*cannot travel"):
+            context.send(ask, "never", **option)
+        with pytest.raises(WireError, match=f"^{name} .*cannot travel"):
+            context.send(ask, timer="never", delay_s=1.0, **option)
+        refused.append("in a handler")
+        return Told(text="told")
+
+    async with open_bus(site) as bus:
+        for publishing in (
+            bus.publish("never", Ask(text="a"), **option),
+            bus.publish("never", Ask(text="a"), message_id=new_id(), **option),
+            bus.publish_many("never", [Ask(text="a"), Ask(text="b")], **option),
+            bus.publish_many("never", [], **option),
+        ):
+            with pytest.raises(WireError, match=f"^{name} .*cannot travel"):
+                await publishing
+        if name in ("tags", "conversation"):
+            for asking in (
+                bus.request("never", Ask(text="a"), require_listener=False, **option),
+                bus.request(
+                    "never", Ask(text="a"), require_listener=False, message_id=new_id(), **option
+                ),
+                anext(bus.stream("never", Ask(text="a"), require_listener=False, **option)),
+                bus.begin_request("never", Ask(text="a"), message_id=new_id(), **option),
+            ):
+                with pytest.raises(WireError, match=f"^{name} .*cannot travel"):
+                    await asking
+        await bus.subscribe(listening("reader", pass_on))
+        assert await bus.request("asks", Ask(text="b")) == Told(text="told")
+        assert refused
+        assert "never" not in {info.topic for info in await bus.backend.topics()}
+
+
+@pytest.mark.parametrize("key", [5, b"key"])
+async def test_a_key_that_is_no_text_is_refused_on_every_backend(site: Site, key: Any) -> None:
+    async with open_bus(site) as bus:
+        with pytest.raises(TypeError, match=r"^key must be text, not "):
+            await bus.publish("asks", Ask(text="a"), key=key)
+
+
+def test_a_name_of_a_bus_that_no_header_can_carry_is_refused() -> None:
+    with pytest.raises(WireError, match=r"^name .*cannot travel"):
+        Bus(MemoryBackend("guild"), name="\ud800")
 
 
 async def test_a_message_that_changes_after_publishing_arrives_as_it_was(site: Site) -> None:
