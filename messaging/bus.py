@@ -41,6 +41,7 @@ from messaging.handling.subscription import Subscription
 from messaging.observing import Observer, Observers
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
+from messaging.process.time_limits import check_finite
 from messaging.state.contention import Contentions
 from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope, check_texts, new_id
@@ -83,6 +84,7 @@ class Bus:
         observer: Observer | None = None,
     ) -> None:
         check_texts(name=name)
+        check_finite(wait_s=wait_s)
         self.client_id = new_id()
         self.name = name
         self.guild_id = guild_id
@@ -208,7 +210,7 @@ class Bus:
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             PayloadTooLargeError: it is past the cap.
             WireError: an option holds a NUL or a lone surrogate.
-            ValueError: `priority` or `message_id` is not valid.
+            ValueError: `priority`, `deadline_s` or `message_id` is not valid.
             DelayError: `delay_s` or `at` is not valid.
             NobodyListensError: `require_listener`, and no group is subscribed.
             BusFullError: the topic is at its hard limit.
@@ -271,6 +273,7 @@ class Bus:
             NobodyListensError: no group is subscribed to the topic.
             NotAskedError: under `message_id` a message was published, and not asked, within a day.
             InvalidMessageError: the answer does not fit its type.
+            ValueError: `timeout_s` is not finite, or `message_id` is not valid.
         """
         self._check_open()
         return await self._requests.request(
@@ -398,7 +401,7 @@ class Bus:
             RequestFailedError: and the other errors of `request`.
             PositionLostError: what lies at `after` is not kept any more, so that something behind
                 it may be missing; nothing was yielded.
-            ValueError: `message_id` is not valid, or `after` is no position.
+            ValueError: `message_id` or `timeout_s` is not valid, or `after` is no position.
         """
         self._check_open()
         return self._requests.follow(
@@ -478,10 +481,11 @@ class Bus:
 
         Raises:
             TopicError: one of the patterns can never fit a topic.
-            ValueError: `since` has no time zone, or comes with `from_start`; or `after` names what
-                is no position.
+            ValueError: `since` has no time zone, or comes with `from_start`; `after` names what
+                is no position; or `rest_s` is not finite.
         """
         self._check_open()
+        check_finite(rest_s=rest_s)
         return tap(
             self.backend,
             self._decoder if decode else None,

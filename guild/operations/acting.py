@@ -10,6 +10,7 @@ from guild.running.strays import DEFAULT_LEASE_S, Forgotten, forget
 from guild.running.withdrawing import withdraw
 from messaging.bus import DEFAULT_TIMEOUT_S
 from messaging.client.replay import Range, Replayed, replay
+from messaging.process.time_limits import check_finite
 from messaging.wire.message import wire_type_of
 
 LOOK_S = 0.1
@@ -53,7 +54,9 @@ class Acting(Ground):
 
         Raises:
             UnknownAgentError: the guild has no such agent.
+            ValueError: `timeout_s` is not finite.
         """
+        check_finite(timeout_s=timeout_s)
         await self.bus.pause(await self._subscribed(agent))
         await self._tell("drain", agent, by)
         ends_at = time.monotonic() + timeout_s

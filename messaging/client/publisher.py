@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from messaging.backend import Backend
 from messaging.client.subscribers import SubscriberCache
 from messaging.observing import Observers
+from messaging.process.time_limits import check_finite
 from messaging.state.timers import delay_of
 from messaging.wire.envelope import (
     Envelope,
@@ -72,6 +73,8 @@ class Publisher:
         if not self.is_open:
             self._check_open()
         delay_s = delay_of(delay_s, at, self._clock) if delay_s or at is not None else 0.0
+        if deadline_s is not None:
+            check_finite(deadline_s=deadline_s)
         joined_tags = join_tags(tags) if tags else ""
         if conversation or reply_to or key or joined_tags:
             check_texts(conversation=conversation, reply_to=reply_to, key=key, tags=joined_tags)

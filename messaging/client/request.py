@@ -15,7 +15,7 @@ from messaging.client.waiting import Stream, Waiting, answer_in
 from messaging.control.outages import Outages
 from messaging.control.tail import Tail
 from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeoutError
-from messaging.process.time_limits import TimeLimits
+from messaging.process.time_limits import TimeLimits, check_finite
 from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope, check_id, new_id
 from messaging.wire.topic import emit_topic_of, reply_topic_of
@@ -62,13 +62,13 @@ class Requests:
         **header: Any,
     ) -> BaseModel:
         """The answer to `message`; see `Bus.request`."""
+        check_finite(timeout_s=timeout_s)
         if message_id:
             return await self._request_by_name(
                 topic, message, timeout_s, require_listener, {**header, "id": message_id}
             )
         envelope = self._seal(topic, message, self._tail.reply_topic, {**header, "id": new_id()})
         waiting = Waiting(envelope.type)
-        # First: what is no time must be refused before anything is stored.
         self._limits.add(waiting, timeout_s, partial(self._give_up_on, envelope, timeout_s))
         self._waiting[envelope.id] = waiting
         try:
@@ -100,6 +100,7 @@ class Requests:
         **header: Any,
     ) -> AsyncGenerator[BaseModel, None]:
         """What is emitted for `message`, then its answer; see `Bus.stream`."""
+        check_finite(timeout_s=timeout_s)
         reply_topic = reply_topic_of(check_id(message_id)) if message_id else self._tail.reply_topic
         header["id"] = message_id or new_id()
         envelope = self._seal(topic, message, reply_topic, header)
@@ -151,6 +152,7 @@ class Requests:
     ) -> AsyncGenerator[Followed, None]:
         """What is emitted for a request of somebody else, then its answer; see `Bus.follow`."""
         check_id(message_id)
+        check_finite(timeout_s=timeout_s)
         if after.endswith(ANSWERED):
             self._attachments.check(after.removesuffix(ANSWERED))
             return

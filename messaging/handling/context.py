@@ -14,6 +14,7 @@ from messaging.errors import ForgottenAwaitError, HandlingCancelledError, TopicE
 from messaging.handling.begun import Begun
 from messaging.process.clock import Clock
 from messaging.process.logs import get_logger
+from messaging.process.time_limits import check_finite
 from messaging.state.contender import Contender
 from messaging.state.contention import Contention
 from messaging.state.state import Done, State
@@ -293,7 +294,8 @@ class Context:
             NotAMessageError: `message` is no pydantic model.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             WireError: an option holds a NUL or a lone surrogate.
-            ValueError: `priority` is out of range, or the delay, time or timer is none.
+            ValueError: `priority` is out of range, `deadline_s` is not finite, or the delay, time
+                or timer is none.
         """
         joined_tags = join_tags(tags)
         if conversation or reply_to or key or joined_tags:
@@ -497,6 +499,8 @@ class Context:
         timers[name] = message_id
 
     def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:
+        if deadline_s is not None:
+            check_finite(deadline_s=deadline_s)
         given = [] if deadline_s is None else [self._services.clock.time() + deadline_s]
         inherited = [self.envelope.deadline] if keep and self.envelope.deadline else []
         return min(given + inherited, default=0.0)

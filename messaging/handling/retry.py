@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 
 from messaging.process.error_text import is_retryable
+from messaging.process.time_limits import check_finite, check_whole
 
 MAX_ATTEMPTS = 255
 
@@ -34,6 +35,9 @@ class RetryPolicy:
     give_up_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
+        check_whole(attempts=self.attempts)
+        check_finite(backoff_s=self.backoff_s, factor=self.factor)
+        check_finite(max_backoff_s=self.max_backoff_s, jitter=self.jitter)
         if not 1 <= self.attempts <= MAX_ATTEMPTS:
             raise ValueError(f"attempts must be 1 to {MAX_ATTEMPTS}, not {self.attempts}")
         if self.backoff_s < 0 or self.max_backoff_s < 0 or self.factor < 1:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
+from messaging.process.time_limits import check_finite, check_whole
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import wire_type_of
 from messaging.wire.topic import (
@@ -114,6 +115,11 @@ class SubscriptionOptions:
     neighbours: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_whole(concurrency=self.concurrency, prefetch=self.prefetch)
+        check_whole(max_hops=self.max_hops, partitions=self.partitions)
+        check_finite(lease_s=self.lease_s, drain_s=self.drain_s)
+        if self.timeout_s is not None:
+            check_finite(timeout_s=self.timeout_s)
         if self.concurrency < 1 or self.prefetch < self.concurrency:
             raise ValueError("concurrency must be at least 1 and prefetch not below it")
         if self.timeout_s is not None and self.timeout_s <= 0:

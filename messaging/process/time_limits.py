@@ -1,14 +1,30 @@
 """Time limits of waits that nearly always end before: one timer of the loop for all of them."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextvars import Context
+from numbers import Real
 from typing import Generic, TypeVar
 
 SLACK_S = 0.01
 """How much later than its limit a wait may end: so that many limits are not looked at too often."""
 
 T = TypeVar("T")
+
+
+def check_finite(**numbers: object) -> None:
+    """Raise ValueError, by name, for what no clock can count down: NaN, infinity, no number."""
+    for name, number in numbers.items():
+        if not isinstance(number, Real) or not abs(number) <= sys.float_info.max:
+            raise ValueError(f"{name} must be a finite number, not {number!r}")
+
+
+def check_whole(**numbers: object) -> None:
+    """Raise ValueError, by name, for what is no whole number."""
+    for name, number in numbers.items():
+        if not isinstance(number, int):
+            raise ValueError(f"{name} must be a whole number, not {number!r}")  # noqa: TRY004 - as above
 
 
 class TimeLimits(Generic[T]):

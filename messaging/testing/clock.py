@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from messaging.bus import Bus
+from messaging.process.time_limits import check_finite
 from messaging.testing.stillness import until_still
 
 TURN_PATIENCE_S = 10.0
@@ -81,6 +82,7 @@ class TestClock:
         Raises:
             TimeoutError: some did not come to an end; says which agents have how much in hand.
         """
+        check_finite(seconds=seconds, timeout_s=timeout_s)
         if seconds < 0:
             raise ValueError(f"time does not go back: advance({seconds})")
         until_s = self._elapsed_s + seconds

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from messaging.bus import Bus
+from messaging.process.time_limits import check_finite
 
 QUIET_TICKS = 25  # of the loop; between a handler and the commit of its work lie a few
 STALL_S = 0.1
@@ -38,6 +39,7 @@ async def until_still(
     Raises:
         TimeoutError: some did not come to an end; says which groups have how much in hand.
     """
+    check_finite(timeout_s=timeout_s)
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + timeout_s
     before, ticks, moved_at = await _look(buses), 0, loop.time()

@@ -206,7 +206,7 @@ def check_id(message_id: str) -> str:
 
 def check_priority(priority: int) -> int:
     """Return `priority` if an envelope can carry it; raises ValueError if not."""
-    if priority not in PRIORITIES:
+    if not isinstance(priority, int) or priority not in PRIORITIES:
         raise ValueError(f"a priority is a whole number from -128 to 127, not {priority!r}")
     return priority
 

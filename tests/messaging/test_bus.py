@@ -1,6 +1,7 @@
 """The facade: publishing, listening, watching, opening and closing."""
 
 import asyncio
+import math
 import time
 from contextlib import aclosing
 from typing import Any
@@ -23,7 +24,10 @@ from messaging.errors import (
     WireError,
 )
 from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import SubscriptionOptions
 from messaging.testing import Recorder, memory_bus
+from messaging.testing.stillness import until_still
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry
 from tests.messaging.buses import Ask, Progress, Told, listening, lying_in, open_bus, options
@@ -369,6 +373,83 @@ async def test_connecting_to_something_unknown_names_what_there_is() -> None:
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must|not"):
         options(**wrong)
+
+
+NOT_FINITE = [math.nan, math.inf, -math.inf, "5", 10**400]
+no_time = pytest.mark.parametrize("wrong", NOT_FINITE, ids=lambda wrong: str(wrong)[:5])
+
+
+@no_time
+@pytest.mark.parametrize("name", ["timeout_s", "lease_s", "drain_s"])
+def test_a_subscription_refuses_by_name_what_is_no_time(name: str, wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a finite number, not "):
+        SubscriptionOptions(**{name: wrong})
+
+
+@no_time
+@pytest.mark.parametrize("name", ["backoff_s", "factor", "max_backoff_s", "jitter"])
+def test_a_retry_policy_refuses_by_name_what_is_no_time(name: str, wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a finite number, not "):
+        RetryPolicy(**{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, 2.5, None], ids=str)
+@pytest.mark.parametrize("name", ["concurrency", "prefetch", "max_hops", "partitions", "attempts"])
+def test_a_count_that_is_no_whole_number_is_refused_by_name(name: str, wrong: Any) -> None:
+    made: Any = RetryPolicy if name == "attempts" else SubscriptionOptions
+    with pytest.raises(ValueError, match=f"^{name} must be a whole number, not "):
+        made(**{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [*NOT_FINITE, None], ids=lambda wrong: str(wrong)[:5])
+async def test_a_wait_that_is_no_time_is_refused_by_name_before_anything_is_stored(
+    wrong: Any,
+) -> None:
+    refused = pytest.raises(ValueError, match=r"^(timeout|wait|rest)_s must be a finite number, ")
+    with refused:
+        Bus(MemoryBackend("guild"), wait_s=wrong)
+    async with memory_bus(Ask, Told) as bus:
+        kept: Any = {"timeout_s": wrong, "message_id": new_id(), "require_listener": False}
+        for asking in (
+            bus.request("asks", Ask(text="a"), timeout_s=wrong, require_listener=False),
+            bus.request("asks", Ask(text="a"), **kept),
+            anext(bus.stream("asks", Ask(text="a"), timeout_s=wrong, require_listener=False)),
+            anext(bus.stream("asks", Ask(text="a"), **kept)),
+            anext(bus.follow(new_id(), timeout_s=wrong)),
+            anext(bus.follow_with_positions(new_id(), timeout_s=wrong)),
+        ):
+            with refused:
+                await asking
+        with refused:
+            bus.tap(["asks"], rest_s=wrong)
+        with refused:
+            await until_still([bus], timeout_s=wrong)
+        assert await bus.backend.topics() == []
+
+
+@no_time
+async def test_a_deadline_that_is_no_time_is_refused(site: Site, wrong: Any) -> None:
+    refused: list[str] = []
+
+    async def pass_on(ask: Ask, context: Context) -> Told:
+        with pytest.raises(ValueError, match=r"^deadline_s must be a finite number, "):
+            context.send(ask, "never", deadline_s=wrong)
+        refused.append("in a handler")
+        return Told(text="told")
+
+    async with open_bus(site) as bus:
+        with pytest.raises(ValueError, match=r"^deadline_s must be a finite number, "):
+            await bus.publish("asks", Ask(text="a"), deadline_s=wrong)
+        await bus.subscribe(listening("reader", pass_on))
+        assert await bus.request("asks", Ask(text="b")) == Told(text="told")
+        assert refused
+
+
+async def test_a_priority_that_is_no_whole_number_is_refused_on_every_backend(site: Site) -> None:
+    priority: Any = 1.0
+    async with open_bus(site) as bus:
+        with pytest.raises(ValueError, match=r"^a priority is a whole number .* not 1\.0"):
+            await bus.publish("asks", Ask(text="a"), priority=priority)
 
 
 def test_two_handlers_for_one_wire_type_are_refused() -> None:

@@ -1,7 +1,9 @@
 """What an operator does is done, and told on `guild.events` with the name of whoever did it."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -226,6 +228,17 @@ async def test_a_requeue_is_in_the_history_of_the_message_with_who_did_it(site: 
     texts = [attempt.text for attempt in detail.reason.attempts]
     assert texts == ["cannot stand x", "by ada, edited: text", "cannot stand y"]
     assert detail.payload == {"text": "y"}
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, None], ids=str)
+async def test_draining_for_what_is_no_time_is_refused_and_pauses_nothing(
+    site: Site, wrong: Any
+) -> None:
+    async with running(site, spec_of(Echo)) as guild:
+        with pytest.raises(ValueError, match=r"^timeout_s must be a finite number, "):
+            await guild.client.drain("echo", timeout_s=wrong)
+
+        assert not await guild.client.bus.paused()
 
 
 async def test_draining_says_what_is_left_after_its_time(site: Site, hold: Hold) -> None:
