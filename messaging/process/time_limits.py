@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextvars import Context
-from numbers import Real
 from typing import Generic, TypeVar
 
 SLACK_S = 0.01
@@ -16,7 +15,7 @@ T = TypeVar("T")
 def check_finite(**numbers: object) -> None:
     """Raise ValueError, by name, for what no clock can count down: NaN, infinity, no number."""
     for name, number in numbers.items():
-        if not isinstance(number, Real) or not abs(number) <= sys.float_info.max:
+        if not isinstance(number, int | float) or not abs(number) <= sys.float_info.max:
             raise ValueError(f"{name} must be a finite number, not {number!r}")
 
 

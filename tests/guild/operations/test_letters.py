@@ -1,13 +1,17 @@
 """Dead letters as an operator reads them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import chain
 
 import pytest
 
 from guild.errors import LetterNotFoundError
 from guild.operations import LetterInfo
 from guild.operations.letters import Letters
+from messaging.backends.redis.admin.dead_letters import _FAR, _letter
 from messaging.client.dead_letters import Wanted
+from messaging.wire.codec import encode_header
+from messaging.wire.envelope import Envelope, new_id
 from tests.guild.operations.desk import client_of, running, spec_of
 from tests.guild.samples import Failing, Ping
 from tests.messaging.buses import dead_letters
@@ -38,6 +42,29 @@ async def test_they_come_page_by_page(site: Site, letters: list[LetterInfo]) -> 
         assert await client.letters(count=0) == []
         assert [each.id async for each in client.each_letter(Wanted("failing"))] == pages
         assert len(await client.letters()) == 4
+
+
+@pytest.mark.parametrize("at", [b"nan", b"inf", b"-inf", b"1e300", b"-1e300", b"1e12", b"-5e10"])
+async def test_one_with_a_time_of_no_calendar_is_shown_with_when_it_was_stored(
+    site: Site, letters: list[LetterInfo], at: bytes
+) -> None:
+    if site.kind.startswith("memory"):
+        pytest.skip("no stranger writes into the memory of a process")
+    async with client_of(site, spec_of(Failing)) as client:
+        header = encode_header(Envelope(new_id(), "tests.ping", 1, "asks", b"", sender="them"))
+        fields = {b"t": b"asks", b"h": header, b"p": b"{}", b"g": b"failing", b"r": b"{}"}
+        fields[b"at"] = at
+        await site.inject_dead(fields)
+
+        (letter,) = (each for each in await client.letters() if each.topic == "asks")
+        (group,) = await client.letter_groups(wanted=Wanted(topic="asks"))
+
+        assert (letter.agent, letter.topic, letter.type) == ("failing", "asks", "tests.ping")
+        assert (await client.letter(letter.id)).at == letter.at == group.first_at
+        assert timedelta() <= datetime.now(UTC) - letter.at < timedelta(minutes=5)
+        assert letter.at.astimezone(timezone(timedelta(hours=14)))
+        assert _letter(b"18446744073709551615-1", [*chain(*fields.items())]).at == _FAR
+        assert _letter(b"18446744073709551615-1", []).at == _FAR
 
 
 async def test_one_is_told_with_all_that_is_known_of_it(

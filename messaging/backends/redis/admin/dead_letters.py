@@ -1,7 +1,9 @@
 """Dead letters: a stream of their own, listed, requeued and dropped by id."""
 
+import math
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from messaging.backend import FROM_START, DeadLetter, history_key
@@ -17,6 +19,7 @@ SMALL_BYTES = 1 << 20
 
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 _PAST_IDS = 1 << 64
+_FAR = datetime(9999, 1, 1, tzinfo=UTC).timestamp()  # a day later is in no time zone's calendar
 
 
 async def list_letters(
@@ -113,7 +116,7 @@ def _letter(position: bytes, fields: Sequence[Any]) -> DeadLetter:
             envelope=decode_header(values[b"h"], topic, values[b"p"]),
             group=values[b"g"].decode(),
             reason=values[b"r"],
-            at=float(values[b"at"]),
+            at=_moment(position, float(values[b"at"])),
             id=position.decode(),
         )
     except (KeyError, ValueError, WireError) as error:
@@ -125,9 +128,16 @@ def _unreadable(position: bytes, payload: bytes, error: Exception) -> DeadLetter
     what = f"it lacks the field {error.args[0].decode()}" if isinstance(error, KeyError) else error
     text = f"not written by guildbus, or damaged: {what}"
     reason = {"error_type": "WireError", "text": text, "traceback": "", "agent": "", "attempts": []}
-    milliseconds = int(position.partition(b"-")[0])
     left = unreadable_envelope("", position, payload)
-    return DeadLetter(left, "", to_json(reason).encode(), milliseconds / 1000, position.decode())
+    at = _moment(position, math.nan)
+    return DeadLetter(left, "", to_json(reason).encode(), at, position.decode())
+
+
+def _moment(position: bytes, told: float) -> float:
+    """When a letter was written; by its position, where what it tells is no time of a calendar."""
+    if 0 <= told <= _FAR:
+        return told
+    return min(int(position.partition(b"-")[0]) / 1000, _FAR)
 
 
 def _is_past_all(after: str) -> bool:
