@@ -401,7 +401,8 @@ class Bus:
             RequestFailedError: and the other errors of `request`.
             PositionLostError: what lies at `after` is not kept any more, so that something behind
                 it may be missing; nothing was yielded.
-            ValueError: `message_id` or `timeout_s` is not valid, or `after` is no position.
+            ValueError: `message_id`, `conversation` or `timeout_s` is not valid, or `after` is no
+                position.
         """
         self._check_open()
         return self._requests.follow(

@@ -17,7 +17,7 @@ from messaging.control.tail import Tail
 from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeoutError
 from messaging.process.time_limits import TimeLimits, check_finite
 from messaging.wire.decoding import Decoder
-from messaging.wire.envelope import Envelope, check_id, new_id
+from messaging.wire.envelope import Envelope, check_id, fits_header, new_id
 from messaging.wire.topic import emit_topic_of, reply_topic_of
 
 Late = Callable[[], RequestTimeoutError]
@@ -153,6 +153,8 @@ class Requests:
         """What is emitted for a request of somebody else, then its answer; see `Bus.follow`."""
         check_id(message_id)
         check_finite(timeout_s=timeout_s)
+        if not isinstance(conversation, str) or not fits_header(conversation):
+            raise ValueError(f"no message can belong to a conversation {conversation!r}")
         if after.endswith(ANSWERED):
             self._attachments.check(after.removesuffix(ANSWERED))
             return

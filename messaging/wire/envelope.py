@@ -221,16 +221,16 @@ def check_texts(**texts: object) -> None:
     for name, text in texts.items():
         if not isinstance(text, str):
             raise TypeError(f"{name} must be text, not {text!r}")
-        if "\0" in text or not _is_utf8(text):
+        if not fits_header(text):
             raise WireError(f"{name} {text!r} cannot travel: it holds a NUL or a lone surrogate")
 
 
-def _is_utf8(text: str) -> bool:
+def fits_header(text: str) -> bool:
+    """Whether a field of a header can hold it: without a NUL and a lone surrogate."""
     try:
-        text.encode()
+        return b"\0" not in text.encode()
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def payload_of(envelope: Envelope) -> bytes:

@@ -163,3 +163,16 @@ async def test_what_is_no_position_is_refused(site: Site) -> None:
         for text in ("mine", "$", "1-1\n", "mine!", "1-1!!"):
             with pytest.raises(ValueError, match="no position"):
                 await anext(bus.follow(new_id(), after=text))
+
+
+@pytest.mark.parametrize("wrong", ["\ud800", "a\0b", 5], ids=["lone surrogate", "NUL", "number"])
+async def test_a_conversation_that_no_message_can_belong_to_is_refused(
+    site: Site, wrong: Any
+) -> None:
+    async with open_bus(site) as bus:
+        for following in (
+            bus.follow(new_id(), conversation=wrong, timeout_s=0.2),
+            bus.follow_with_positions(new_id(), conversation=wrong, timeout_s=0.2),
+        ):
+            with pytest.raises(ValueError, match="no message can belong to"):
+                await anext(following)
