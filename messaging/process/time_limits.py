@@ -13,10 +13,18 @@ T = TypeVar("T")
 
 
 def check_finite(**numbers: object) -> None:
-    """Raise ValueError, by name, for what no clock can count down: NaN, infinity, no number."""
+    """Refuse by name what no clock can count down.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is NaN or infinite.
+    """
     for name, number in numbers.items():
-        if not isinstance(number, int | float) or not abs(number) <= sys.float_info.max:
-            raise ValueError(f"{name} must be a finite number, not {number!r}")
+        error = f"{name} must be a finite number, not {number!r}"
+        if not isinstance(number, int | float):
+            raise TypeError(error)
+        if not abs(number) <= sys.float_info.max:
+            raise ValueError(error)
 
 
 def check_whole(**numbers: object) -> None:
