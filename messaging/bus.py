@@ -115,7 +115,7 @@ class Bus:
         self._contentions = Contentions()
         self._maintenance = Maintenance(backend, outages)
         self._running: list[Running] = []
-        self._relays: list[Relay] = []
+        self._relays: dict[Running, Relay] = {}
         backend.listen(self._incidents.report)
         self._is_forked = False
 
@@ -177,7 +177,7 @@ class Bus:
             closing.push_async_callback(self._emitter.close)
             closing.push_async_callback(self._pauses.close)
             closing.push_async_callback(self._maintenance.close)
-            for relay in self._relays:
+            for relay in self._relays.values():
                 closing.push_async_callback(relay.close)
             closing.push_async_callback(self._drain)  # again: it hurries what is left by then
             await self._drain()
@@ -563,10 +563,13 @@ class Bus:
         Raises:
             BackendSetupError: no such URL. A server that is away is waited for.
         """
+        for ended in [self._relays.pop(each) for each in tuple(self._relays) if each.done]:
+            await ended.close()
         there = open_backend(to, guild_id=guild) if isinstance(to, str) else to
         relay = Relay(guild, there)
-        self._relays.append(relay)
-        return await self.subscribe(relay_subscription(guild, relay, lease_s=lease_s))
+        running = await self.subscribe(relay_subscription(guild, relay, lease_s=lease_s))
+        self._relays[running] = relay
+        return running
 
     async def run(self, subscription: Subscription) -> None:
         """Subscribe and handle until cancelled; then drain."""

@@ -86,6 +86,28 @@ async def test_a_message_arrives_as_it_was_sent(site: Site, other: Site) -> None
         assert (envelope.reply_to, envelope.hops) == ("", 1)
 
 
+async def test_a_relay_that_has_ended_is_closed_when_another_begins(
+    site: Site, other: Site
+) -> None:
+    closed: list[int] = []
+
+    class Counted(Passing):
+        async def close(self) -> None:
+            closed.append(len(closed))
+
+    async with open_bus(site) as bus, open_bus(other) as there:
+        await bus.subscribe(listening("tellers", tell_others, neighbours=("other",)))
+        await bus.relay("other", Counted(there.backend))
+        for _ in range(5):
+            await (await bus.relay("other", Counted(there.backend))).drain()
+
+        assert len(closed) == 4
+        assert len(bus._relays) == 2
+        await bus.publish("asks", Ask(text="hello"))
+        assert await texts_in(there, "news") == ["hello"]
+    assert len(closed) == 6
+
+
 async def test_what_was_sent_before_anybody_relayed_is_kept(site: Site, other: Site) -> None:
     async with open_bus(site) as bus, open_bus(other) as there:
         await bus.subscribe(listening("tellers", tell_others, neighbours=("other",)))
