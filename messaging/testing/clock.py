@@ -86,15 +86,16 @@ class TestClock:
         if seconds < 0:
             raise ValueError(f"time does not go back: advance({seconds})")
         until_s = self._elapsed_s + seconds
-        give_up_at = asyncio.get_running_loop().time() + timeout_s
+        begun_at = asyncio.get_running_loop().time()
 
         async def is_due_later() -> bool:
             return await self._release(until_s) is not None
 
         while True:
             await self._release(until_s)
-            left_s = give_up_at - asyncio.get_running_loop().time()
-            await until_still(self._open_buses(), timeout_s=left_s, goes_on=is_due_later)
+            await until_still(
+                self._open_buses(), timeout_s=timeout_s, begun_at=begun_at, goes_on=is_due_later
+            )
             due_s = await self._release(until_s)
             if due_s is None:
                 break

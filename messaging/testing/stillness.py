@@ -23,6 +23,7 @@ async def until_still(
     buses: Sequence[Bus],
     *,
     timeout_s: float,
+    begun_at: float | None = None,
     goes_on: Callable[[], Awaitable[bool]] | None = None,
 ) -> None:
     """Return once everything that the groups at work on `buses` were owed is handled.
@@ -33,6 +34,7 @@ async def until_still(
     Args:
         buses: open ones in memory.
         timeout_s: for how long handlers may go on.
+        begun_at: from when on, by the clock of the loop; None for now.
         goes_on: asked when handlers run and nothing has moved for a while: True when they may wait
             for something that is still to come, so that they are not to be waited for.
 
@@ -41,7 +43,7 @@ async def until_still(
     """
     check_finite(timeout_s=timeout_s)
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + timeout_s
+    give_up_at = (loop.time() if begun_at is None else begun_at) + timeout_s
     before, ticks, moved_at = await _look(buses), 0, loop.time()
     while True:
         await asyncio.sleep(0)
