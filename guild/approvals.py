@@ -39,7 +39,7 @@ class ApprovalRequest(Message, wire_name="guild.approval_request"):
             nobody.
         work: id of the message whose handling waits for the decision, where the question does not
             follow from it by itself, as it does by `ctx.send`. Cancelled or given up, the question
-            is withdrawn.
+            is withdrawn: given up by the agent that asked, or by any where none is known to have.
     """
 
     what: str = Field(min_length=1, max_length=1000)

@@ -37,7 +37,6 @@ from guild.errors import (
 from guild.operations.passing import made_at
 from guild.running.withdrawing import given_up_by, withdraw
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
-from messaging.client.dead_letters import Wanted as Letters
 from messaging.errors import InvalidMessageError
 from messaging.wire.message import problems_of, wire_type_of
 from messaging.wire.topic import inbox_of
@@ -203,14 +202,19 @@ async def _decide(
 
 
 async def _refuse_what_was_given_up(client: GuildClient, approval: Approval) -> None:
-    """A process that died as it gave the work up has told no desk of it."""
-    work, agent = approval.request.work, approval.request.asked_by
+    """A process that died as it gave the work up has told no desk of it.
+
+    Where no agent is known to have asked, as for a person, it is over once any agent gave it up.
+    """
+    work = approval.request.work
     if not work:
         return
-    async for letter in client.bus.dead_letters.find(Letters(agent=agent)):
-        if letter.envelope.id == work:
-            reason = given_up_by(agent)
-            await withdraw(client.bus, client.plan, work, agent=agent, reason=reason)
+    agents = [asker for asker in approval.askers if asker in client.plan.agents]
+    async for letter in client.bus.dead_letters.find():
+        if letter.envelope.id == work and (letter.group in agents or not agents):
+            over, agent = (work, letter.group) if agents else (approval.id, "")
+            reason = given_up_by(letter.group)
+            await withdraw(client.bus, client.plan, over, agent=agent, reason=reason)
             text = f"{approval.id} is withdrawn: {reason}"
             raise DecisionRefusedError(approval.id, "withdrawn", text)
 

@@ -148,7 +148,7 @@ class ApprovalsAgent(Agent[DeskProps]):
             lying
             for approval_id in (wanted.work, *await _together(wanted.work, ctx))
             if (lying := await ctx.state.load(open_key(approval_id), Lying))
-            if not wanted.agent or wanted.agent in lying.approval.askers
+            if not wanted.agent or _was_asked_by(wanted.agent, wanted.work, lying.approval)
         ]
         for lying in found[:_AT_ONCE]:
             settled = ApprovalDecision(
@@ -187,6 +187,11 @@ class ApprovalsAgent(Agent[DeskProps]):
         await ledger.keep(approval.id, decision.at.timestamp(), self._bounds, ctx)
         ledger.save(ctx)
         _tell(lying, decision, ctx)
+
+
+def _was_asked_by(agent: str, work: str, approval: Approval) -> bool:
+    """Whether it is this agent that waits; any may, where it is only known for which message."""
+    return agent in approval.askers or (not approval.askers and work == approval.request.work)
 
 
 def _tell(lying: Lying, decision: ApprovalDecision, ctx: Context) -> None:

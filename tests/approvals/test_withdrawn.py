@@ -255,6 +255,46 @@ async def test_a_decision_is_refused_though_nobody_could_tell_that_the_work_was_
         assert (await decided(client, approval.id)).state == "withdrawn"
 
 
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "died"])
+@pytest.mark.parametrize(
+    ("asked_by", "is_over"), [("", True), ("grace", True), ("spender", True), ("desk", False)]
+)
+async def test_a_decision_is_refused_once_the_work_was_given_up_whoever_it_was_asked_for(
+    asked_by: str, is_over: bool, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def died(*_: Any, **__: Any) -> None: ...
+
+    if not is_told:
+        monkeypatch.setattr("guild.running.announcer.withdraw", died)
+    async with launched(spenders()) as guild:
+        client = guild.client
+        Spender.asks = ApproveByMessages(client)
+        work = new_id()
+        spent = asyncio.create_task(
+            client.request("spendings", Spend(amounts=(3,)), message_id=work)
+        )
+        (own,) = await lying(client)
+        asked = ApprovalRequest(what="Spend", asked_by=asked_by, work=work)
+        approval_id = await client.publish("approvals", asked)
+        other_id = await client.publish(
+            "approvals", ApprovalRequest(what="Rest", asked_by=asked_by)
+        )
+        await lying(client, 3)
+        Spender.fails.set()
+        await asyncio.gather(spent, return_exceptions=True)
+        if is_told:
+            await decided(client, own.id)
+
+        if is_over:
+            with pytest.raises(DecisionRefusedError, match="spender gave up on the work") as late:
+                await approve(client, approval_id, by="ada")
+            assert late.value.refusal == "withdrawn"
+            assert (await decided(client, approval_id)).state == "withdrawn"
+        else:
+            assert (await approve(client, approval_id, by="ada")).approved
+        assert (await approve(client, other_id, by="ada")).approved
+
+
 async def test_a_handler_that_is_run_again_finds_what_it_asked_before_and_its_decision() -> None:
     async with launched(spenders(attempts=3)) as guild:
         client = guild.client
