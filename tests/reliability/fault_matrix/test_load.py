@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
-from statistics import median
 
 import pytest
 import redis.asyncio
@@ -73,10 +72,12 @@ async def test_an_overload_is_bounded_and_loses_nothing(tmp_path: Path, is_mutan
 async def test_one_agent_of_ten_holds_up_none_of_the_others(
     server_url: str, disturb: Disturbance, is_mutant: bool
 ) -> None:
-    found = await neighbours_p99_s(server_url, disturb, PROBES, rounds=1 if is_mutant else 7)
+    found = await neighbours_p99_s(server_url, disturb, PROBES, rounds=3 if is_mutant else 7)
 
-    slowed_by = median(beside_s / calm_s for calm_s, beside_s in found)
-    sys.stdout.write(f"p99 {slowed_by:.2f} times as long beside it as alone: {found}\n")
+    # What else the machine does only adds to either, and not in all rounds: the least is without.
+    calm_s, beside_s = (min(each) for each in zip(*found, strict=True))
+    slowed_by = beside_s / calm_s
+    sys.stdout.write(f"least p99 {slowed_by:.2f} times as long beside it as alone: {found}\n")
     assert (slowed_by > stretched(SLOWED_BY)) == is_mutant
 
 
