@@ -102,7 +102,8 @@ async def test_weights_that_are_tied_are_not_missed(copied: Path) -> None:
     config = AutoConfig.from_pretrained(copied)
     config.tie_word_embeddings = True
     AutoModelForCausalLM.from_config(config).save_pretrained(copied)
-    assert "lm_head.weight" not in load_file(copied / "model.safetensors")
+    tied = {"lm_head.weight", "model.embed_tokens.weight"}
+    assert len(tied & load_file(copied / "model.safetensors").keys()) == 1  # by chance, which
 
     await load(copied)
 
