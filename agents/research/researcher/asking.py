@@ -5,6 +5,8 @@ import csv
 import json
 import re
 from hashlib import file_digest, sha256
+from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -14,11 +16,12 @@ from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import UsageError
 from guild.cli.commands.run import run_guild
 from guild.cli.printing.output import some_of
+from guild.suggest import closest
 from messaging.wire.message import wire_type_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 _STEM_CHARS = 48
-_MOST_OF_A_LINE = 65_536
+_MOST_OF_A_HEADER = 1_048_576
 _TOLD = ("dataset", "seed")  # in full, by a name that was left out
 _PATIENCE, _PATIENCE_S = 10, 600.0  # times the budget, and more: for its machine may be busy
 
@@ -115,24 +118,38 @@ def _params(words: Words, dataset: str) -> dict[str, Any]:
         if value is not None and key in params:
             raise UsageError(f"{option} and {key} in --params say the same; give one of them")
         params |= {} if value is None else {key: value}
-    if dataset == "csv" and "label_column" not in params:
-        raise UsageError(f"--label: which column is to be predicted?{_columns_of(params)}")
+    if dataset == "csv":
+        _check_label(params)
     return params
 
 
-def _columns_of(params: dict[str, Any]) -> str:
-    """A sentence with the columns of the file, "" where they cannot be read from here."""
+def _check_label(params: dict[str, Any]) -> None:
+    """Refuse at once what a study would find out only when it has begun."""
+    columns = _columns_of(params)
+    there = f" There are {some_of(columns)}" if columns else ""
+    if "label_column" not in params:
+        raise UsageError(f"--label: which column is to be predicted?{there}")
+    label = params["label_column"]
+    is_table = len(columns) > 1  # one column is told by the study to be parted by something else
+    if is_table and isinstance(label, str) and label not in columns:
+        hint = closest(label, columns)
+        meant = f"; did you mean {hint!r}?" if hint else f".{there}"
+        raise UsageError(f"--label: {params['data_path']} has no column {label!r}{meant}")
+
+
+def _columns_of(params: dict[str, Any]) -> list[str]:
+    """Those of a table with rows, [] where they cannot be read from here."""
     try:
         path = Path(params["data_path"])
         if not path.is_file():
-            return ""
+            return []
         with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(
-                csv.reader([file.readline(_MOST_OF_A_LINE)], delimiter=params.get("delimiter", ","))
-            )
-    except (KeyError, TypeError, OSError, ValueError, csv.Error, StopIteration):
-        return ""
-    return f" There are {some_of(header)}"
+            begin = StringIO(file.read(_MOST_OF_A_HEADER), newline="")
+        # Without a second row it may be cut.
+        header, _ = islice(csv.reader(begin, delimiter=params.get("delimiter", ",")), 2)
+    except (KeyError, TypeError, OSError, ValueError, csv.Error):
+        return []
+    return header
 
 
 def _proposers(typed: str) -> list[str]:

@@ -79,6 +79,14 @@ def test_a_name_that_was_left_out_belongs_to_one_question_alone() -> None:
         ({"params": '{"data_path": "x"}', "data_path": "y"}, "say the same"),
         ({"params": '{"label_column": "x"}', "label": "y"}, "say the same"),
         ({"data_path": "table.csv", "dataset": None}, "There are größe, b c, y"),
+        (
+            {"data_path": "table.csv", "dataset": None, "label": "Y1"},
+            "table.csv has no column 'Y1'; did you mean 'y'?",
+        ),
+        (
+            {"dataset": "csv", "params": '{"data_path": "table.csv", "label_column": "churn"}'},
+            "table.csv has no column 'churn'. There are größe, b c, y",
+        ),
         ({"data_path": "nothing.csv", "dataset": None}, "--label: which column"),
         ({"params": '{"data_path": 3}', "dataset": "csv"}, "--label: which column"),
         ({"data_path": "what.bin", "dataset": None}, "--dataset: what is what.bin?"),
@@ -97,6 +105,28 @@ def test_what_makes_no_request_is_told_by_its_option(words: dict[str, str], told
         fields_of(USUAL._replace(**words))  # type: ignore[arg-type]
 
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        '"a\nb",y\n1,0\n',
+        ",".join([*(f"gene_{number:06}" for number in range(100_000)), "y"]) + "\n1,0\n",
+        "\ufeffy,a\r\n1,0\r\n",
+        "a;y\n1;0\n",
+        "a\ty\n1\t0\n",
+        "",
+        "a,b\n",
+    ],
+    ids=["a line break", "cut", "a mark", "a delimiter", "one not said", "empty", "no rows"],
+)
+def test_a_label_that_may_be_there_is_left_to_the_study(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(table, "utf-8", newline="")
+    params = '{"delimiter": ";"}' if ";" in table else "{}"
+    words = USUAL._replace(dataset=None, data_path=str(path), label="y", params=params)
+
+    assert fields_of(words)["dataset_params"]["label_column"] == "y"
 
 
 def test_data_that_changed_are_another_question(tmp_path: Path) -> None:
