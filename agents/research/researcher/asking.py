@@ -145,11 +145,11 @@ def _columns_of(params: dict[str, Any]) -> list[str]:
             return []
         with path.open(newline="", encoding="utf-8-sig") as file:
             begin = StringIO(file.read(_MOST_OF_A_HEADER), newline="")
-        # Without a second row it may be cut.
-        header, _ = islice(csv.reader(begin, delimiter=params.get("delimiter", ",")), 2)
+        rows = csv.reader(begin, delimiter=params.get("delimiter", ","))
+        header, _ = islice(filter("".join, rows), 2)  # without a second row it may be cut
     except (KeyError, TypeError, OSError, ValueError, csv.Error):
         return []
-    return header
+    return [name.strip() for name in header]
 
 
 def _proposers(typed: str) -> list[str]:

@@ -115,10 +115,20 @@ def test_what_makes_no_request_is_told_by_its_option(words: dict[str, str], told
         "\ufeffy,a\r\n1,0\r\n",
         "a;y\n1;0\n",
         "a\ty\n1\t0\n",
+        "\na, y \n1, 0\n",
         "",
         "a,b\n",
     ],
-    ids=["a line break", "cut", "a mark", "a delimiter", "one not said", "empty", "no rows"],
+    ids=[
+        "a line break",
+        "cut",
+        "a mark",
+        "a delimiter",
+        "one not said",
+        "blanks",
+        "empty",
+        "no rows",
+    ],
 )
 def test_a_label_that_may_be_there_is_left_to_the_study(tmp_path: Path, table: str) -> None:
     path = tmp_path / "t.csv"
