@@ -3,7 +3,7 @@
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from guild.errors import Path, SpecError
 from guild.spec.source import Finding, Source
 from guild.suggest import closest
+from messaging.wire.message import NO_SUCH_FIELD
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -120,6 +121,20 @@ def unknown_key(place: Path, known: list[str]) -> Finding:
     return Finding(place, text, hint, at_key=True)
 
 
+def with_hints(problems: Sequence[str], model: type[BaseModel]) -> tuple[str, ...]:
+    """What `problems_of` tells of data for `model`, with the fields that were probably meant."""
+    end = f": {NO_SUCH_FIELD}"
+    return tuple(
+        each + (_meant(each.removesuffix(end).split("."), model) if each.endswith(end) else "")
+        for each in problems
+    )
+
+
+def _meant(place: Sequence[str], model: type[BaseModel]) -> str:
+    hint = closest(place[-1], keys_of(model_at(model, place[:-1])))
+    return f"; did you mean {hint}?" if hint else ""
+
+
 def keys_of(model: type[BaseModel] | None) -> list[str]:
     """The keys that a mapping for `model` may have."""
     if model is None:
@@ -133,7 +148,9 @@ def required_keys_of(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in fields if field.is_required()]
 
 
-def model_at(model: type[BaseModel] | None, location: Path) -> type[BaseModel] | None:
+def model_at(
+    model: type[BaseModel] | None, location: Sequence[str | int]
+) -> type[BaseModel] | None:
     """The model that describes the data at `location` below `model`, if there is just one."""
     annotation: Any = model
     for part in location:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from guild.checking.validation import with_hints
 from guild.gateway.admission import Admission
 from guild.gateway.endpoint import Call, Endpoint, Services, unless_store_hangs
 from guild.gateway.errors import (
@@ -120,7 +121,7 @@ def _query(request: Request, shape: type[BaseModel] | None) -> BaseModel | None:
     try:
         return shape.model_validate(given)
     except ValidationError as error:
-        raise InvalidParameterError(problems_of(error)) from None
+        raise InvalidParameterError(with_hints(problems_of(error), shape)) from None
 
 
 async def read_body(headers: Headers, chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
@@ -170,4 +171,4 @@ def parsed(body: bytes, shape: type[BodyT]) -> BodyT:
             body = b"[]"  # for the sentence that an object is wanted
         return shape.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
-        raise InvalidBodyError(problems_of(error)) from None
+        raise InvalidBodyError(with_hints(problems_of(error), shape)) from None

@@ -9,10 +9,8 @@ from pydantic import BaseModel, ValidationError
 from guild.agent.contracts import reader_of
 from guild.checking.parts import listens
 from guild.checking.plan import Plan
-from guild.checking.validation import keys_of, model_at
-from guild.errors import Path
+from guild.checking.validation import with_hints
 from guild.operations.schemas import message_class_of
-from guild.suggest import closest
 from messaging.errors import InvalidMessageError
 from messaging.wire.envelope import split_tags
 from messaging.wire.json_limits import TOO_DEEP, is_too_deep
@@ -40,23 +38,7 @@ def compose(plan: Plan, type_name: str, data: Any) -> BaseModel:
     try:
         return message_class.model_validate_json(text)
     except ValidationError as error:
-        raise InvalidMessageError(name, _problems(error, message_class)) from None
-
-
-def _problems(error: ValidationError, message_class: type[BaseModel]) -> tuple[str, ...]:
-    """Each problem with a field, and the field that was probably meant."""
-    places = [each["loc"] for each in error.errors(include_url=False, include_input=False)]
-    told = problems_of(error)  # of very many the last one counts those that are left out
-    return tuple(
-        text + _meant(place, message_class) * text.endswith("there is no such field")
-        for text, place in zip(told, [*places, ()], strict=False)
-    )
-
-
-def _meant(place: Path, message_class: type[BaseModel]) -> str:
-    known = keys_of(model_at(message_class, place[:-1]))
-    hint = closest(str(place[-1]), known) if place else ""
-    return f"; did you mean {hint}?" if hint else ""
+        raise InvalidMessageError(name, with_hints(problems_of(error), message_class)) from None
 
 
 def topic_for(plan: Plan, message: BaseModel, wanted: str | None) -> str:

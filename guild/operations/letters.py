@@ -8,11 +8,14 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from guild.checking.validation import with_hints
 from guild.errors import LetterNotFoundError
 from guild.operations.ground import Ground
+from guild.operations.schemas import message_class_of
 from guild.operations.view import View
 from messaging.backend import FROM_START, DeadLetter
 from messaging.client.dead_letters import EVERY, Wanted
+from messaging.errors import InvalidMessageError
 from messaging.handling.failure_record import Reason, reason_of
 from messaging.wire.envelope import payload_of
 
@@ -158,8 +161,13 @@ class Letters(Ground):
         """
         letter = await self._letter(letter_id)
         letters = self.bus.dead_letters
-        if not await letters.requeue(letter.id, edit=edit, payload=payload, by=self._actor(by)):
-            raise LetterNotFoundError(letter_id)
+        try:
+            if not await letters.requeue(letter.id, edit=edit, payload=payload, by=self._actor(by)):
+                raise LetterNotFoundError(letter_id)
+        except InvalidMessageError as error:
+            message_class = message_class_of(self._plan, letter.envelope.type)
+            told = with_hints(error.problems, message_class)
+            raise InvalidMessageError(error.wire_name, told) from None
         fields = "all fields" if payload is not None else ", ".join(edit or ())
         await self._tell("requeue", letter.id, by, _named(letter) + _edited(fields))
         return _info(letter)

@@ -33,6 +33,8 @@ from messaging.wire.upcasting import Upcaster, check_step, oldest_readable, upca
 
 M = TypeVar("M", bound=BaseModel)
 
+NO_SUCH_FIELD = "there is no such field"
+
 
 class WireType(NamedTuple):
     """What a class is called in an envelope."""
@@ -349,7 +351,7 @@ def _sentence(problem: ErrorDetails) -> str:
     if problem["type"] == "union_tag_invalid":  # pydantic's own sentence repeats the tag it found
         return f"no such tag, expected one of {problem['ctx']['expected_tags']}"
     if problem["type"] == "extra_forbidden":
-        return "there is no such field"
+        return NO_SUCH_FIELD
     text = problem["msg"].replace(" after validation", "")
     if problem["type"] in {"too_short", "too_long"}:  # JSON knows one kind of list
         return _PYTHONS_LISTS.sub("Array", text)

@@ -97,6 +97,21 @@ async def test_fields_are_named_and_their_values_are_not(http: httpx.AsyncClient
     assert "hunter2" not in json.dumps(problem)
 
 
+async def test_a_slip_in_the_name_of_a_field_is_told_with_the_field_that_was_meant(
+    http: httpx.AsyncClient,
+) -> None:
+    body = {"type": "gw.note", "data": {"txet": "x"}, "dleay_s": 1, "zzz": 1}
+
+    of_the_body = (await http.post(NOTES, json=body)).json()
+    of_the_message = (await http.post(NOTES, json={"type": "gw.note", "data": body["data"]})).json()
+
+    assert {each["field"]: each["problem"] for each in of_the_body["fields"]} == {
+        "dleay_s": "there is no such field; did you mean delay_s?",
+        "zzz": "there is no such field",
+    }
+    assert "txet: there is no such field; did you mean text?" in of_the_message["detail"]
+
+
 async def test_a_body_that_says_it_is_something_else_is_refused(http: httpx.AsyncClient) -> None:
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         answer = await http.post(
@@ -226,7 +241,7 @@ async def test_more_requests_than_a_caller_may_send_are_refused(crew: Guild) -> 
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("dead-letters?agnet=x", "agnet: there is no such field"),
+        ("dead-letters?agnet=x", "agnet: there is no such field; did you mean agent?"),
         ("dead-letters?count=0", "count: Input should be greater than or equal to 1"),
         ("dead-letters?count=x", "count: Input should be a valid integer"),
         ("dead-letters?count=1&count=2", "count: it is given twice"),

@@ -276,7 +276,12 @@ async def test_an_edit_that_does_not_fit_changes_nothing(http: httpx.AsyncClient
 
     refused = await http.post(f"dead-letters/{letter}/requeue", json={"edit": {"why": 7}})
 
+    slip = await http.post(f"dead-letters/{letter}/requeue", json={"edit": {"wyh": "x"}})
+
     assert (refused.status_code, refused.json()["fields"][0]["field"]) == (422, "why")
+    assert slip.json()["fields"] == [
+        {"field": "wyh", "problem": "there is no such field; did you mean why?"}
+    ]
     assert (await http.get(f"dead-letters/{letter}")).json()["payload"] == {"why": "first"}
 
 
