@@ -11,7 +11,6 @@ from pydantic_core import from_json
 from guild.checking.validation import with_hints
 from guild.errors import LetterNotFoundError
 from guild.operations.ground import Ground
-from guild.operations.schemas import message_class_of
 from guild.operations.view import View
 from messaging.backend import FROM_START, DeadLetter
 from messaging.client.dead_letters import EVERY, Wanted
@@ -165,7 +164,9 @@ class Letters(Ground):
             if not await letters.requeue(letter.id, edit=edit, payload=payload, by=self._actor(by)):
                 raise LetterNotFoundError(letter_id)
         except InvalidMessageError as error:
-            message_class = message_class_of(self._plan, letter.envelope.type)
+            message_class = self._plan.messages.find(letter.envelope.type)
+            if message_class is None:
+                raise
             told = with_hints(error.problems, message_class)
             raise InvalidMessageError(error.wire_name, told) from None
         fields = "all fields" if payload is not None else ", ".join(edit or ())
