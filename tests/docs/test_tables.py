@@ -28,6 +28,7 @@ OPERATIONS = DOCS / "operations.md"
 COMMANDS = DOCS / "command-line.md"
 ERRORS = DOCS / "errors.md"
 DELIVERY = DOCS / "delivery.md"
+RESEARCH = DOCS / "research.md"
 
 
 def test_the_agents_that_ship_are_listed_with_what_they_handle_and_answer() -> None:
@@ -44,6 +45,17 @@ def test_the_agents_that_ship_are_listed_with_what_they_handle_and_answer() -> N
         later = {each.__name__ for contract in contracts for each in contract.answers}
         assert at_once <= set(code_in(answered)) <= at_once | later, type_name
         assert code_in(needs) == [agent_class.extra] * bool(agent_class.extra), type_name
+
+
+def test_the_class_of_each_configuration_is_there_and_tells_its_keys() -> None:
+    pytest.importorskip("torch")
+    messages = importlib.import_module("agents.research.messages")
+
+    for key, owner, path in rows(RESEARCH, "key"):
+        module, _, name = code_in(path)[0].rpartition(".")
+        assert getattr(importlib.import_module(module), name).model_json_schema()["properties"]
+        for asked in code_in(owner):
+            assert asked == "csv" or code_in(key)[0] in getattr(messages, asked).model_fields
 
 
 @pytest.mark.parametrize(
