@@ -93,8 +93,11 @@ async def test_the_web_service_answers(
         httpx.AsyncClient(transport=transport, base_url="http://guild") as http,
     ):
         answer = await http.get("/greet", params={"name": "Ada"})
+    async with httpx.AsyncClient(transport=transport, base_url="http://guild") as http:
+        late = await http.get("/greet", params={"name": "Ada"})
 
     assert (answer.status_code, answer.json()) == (200, {"text": "Hello, Ada!"})
+    assert (late.status_code, late.json()["error"]) == (503, "BusClosedError")
     monkeypatch.delitem(sys.modules, "hello_guild")
 
 
