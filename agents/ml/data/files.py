@@ -64,7 +64,7 @@ def require_file(path: Path) -> None:
         problem = getattr(error, "strerror", None) or str(error)
         raise DatasetError(
             f"cannot be read: {problem.lower()}; give a file of the workspace, or of a folder that "
-            "the operator lets jobs read",
+            "jobs may read by their `read_only`",
             where=str(path),
         ) from error
     if not stat.S_ISREG(mode):
