@@ -218,7 +218,7 @@ class Letters(Ground):
     ) -> AsyncGenerator[LetterInfo, None]:
         """Forget all that fit for good, the oldest first; unless `really`, only say which.
 
-        As `requeue_all`; but what dies meanwhile is forgotten, too, where it fits.
+        As `requeue_all`: what dies after it began is left alone, though it fits.
 
         Args:
             wanted: which letters.

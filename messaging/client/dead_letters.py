@@ -217,15 +217,19 @@ class DeadLetters:
     ) -> AsyncGenerator[DeadLetter, None]:
         """Forget all that fit, the oldest first; unless told otherwise, only say which.
 
-        As `requeue_all`; but what dies meanwhile goes, too, where it fits.
+        As `requeue_all`: what dies after it began is left alone, though it fits.
         """
-        async for letters in self._pages(wanted):
+        left = await self.count()
+        async for page in self._pages(EVERY):
+            letters, left = [each for each in page[:left] if wanted.fits(each)], left - len(page)
             acts = [] if dry_run else [self._drop(each, reason, by) for each in letters]
             done, error = (letters, None) if dry_run else await _done_of(letters, acts)
             for letter in done:
                 yield letter
             if error is not None:
                 raise error
+            if left <= 0:
+                return
 
     async def _drop(self, letter: DeadLetter, reason: str, by: str) -> bool:
         died_of = reason_of(letter)

@@ -361,6 +361,23 @@ async def test_all_of_a_kind_are_dropped_for_good_and_each_is_told(
         assert told[0].by == "ada"
 
 
+async def test_what_dies_while_its_kind_is_dropped_is_kept(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, *[Ask(text=f"bad {number}") for number in range(30)])
+        dropped = []
+
+        async for letter in bus.dead_letters.drop_all(Wanted("picky"), "tests", dry_run=False):
+            if not dropped:
+                await bury(bus, Ask(text="bad, and later"), group="other")
+                await bus.publish("picky", Ask(text="bad, and later"))
+                await settled_all(bus, "picky")
+            dropped.append(letter.id)
+
+        assert len(dropped) == 30
+        left = await bus.dead_letters.list()
+        assert sorted(each.group for each in left) == ["other", "picky"]
+
+
 async def test_what_dies_again_while_the_rest_is_requeued_is_left_alone(site: Site) -> None:
     async with open_bus(site) as bus:
         await bury(bus, *[Ask(text=f"bad {number}") for number in range(60)])
